@@ -1,1 +1,7 @@
-//! placeholder
+//! Implementations that Windlass brings: commands, hosts, generators, and those that plugins back.
+
+pub mod commands;
+pub mod generators;
+pub mod hosts;
+pub mod plugins;
+pub mod sh;

@@ -1,0 +1,1 @@
+//! Where steps are done: local, and over SSH.

@@ -1,0 +1,130 @@
+//! Hosts: what a step is done on. Implementations: local and SSH in `windlass-builtins`, the dry-run host here,
+//! fakes in the testkit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use windlass_model::event::Stream;
+use windlass_model::ids::{HostName, TaskId};
+use windlass_model::outcome::{Failure, FailureKind};
+use windlass_model::step::{Reply, Step};
+
+use crate::secrets::Secrets;
+
+/// Gives links to hosts. One a run; shared by all jobs.
+#[async_trait]
+pub trait Hosts: Send + Sync {
+    /// Opens a conversation with `host` as `user` (none: as configured). Connects if there is no connection yet; all
+    /// conversations with one (host, user, port) share one connection. Ends within the connect time-out.
+    ///
+    /// May be called again after a failure: a lost connection is made anew.
+    async fn converse(
+        &self,
+        host: &HostName,
+        user: Option<&str>,
+    ) -> Result<Box<dyn Conversation>, HostError>;
+
+    /// Looks at the keys of all of these at once, connecting to none that is known to be down: a key that is
+    /// unknown, changed or revoked is an error; a host that cannot be reached is not.
+    async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)>;
+
+    /// Closes every connection, waiting at most a few seconds.
+    async fn close(&self);
+}
+
+/// A task's steps, sent together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The task that they belong to.
+    pub task: TaskId,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Whether this continues the batch in flight: it is not run when a step of an earlier batch in this
+    /// conversation had a reply that was not wanted, unless everything before it was heard already.
+    pub ahead: bool,
+}
+
+/// What a conversation says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// The first step of a task's batch began.
+    Begun(TaskId),
+    /// Bytes that a program printed; not cut at lines.
+    Output(TaskId, Stream, Vec<u8>),
+    /// Bytes of a file that were sent, of how many.
+    Progress(TaskId, u64, u64),
+    /// A step ended. Replies come in the order of the steps; after one that was not wanted none comes.
+    Reply(TaskId, Reply),
+}
+
+/// A conversation with one shell of a host: the tasks of a chain share it.
+///
+/// Dropping it leaves what runs alone; [`Conversation::kill`] ends it.
+#[async_trait]
+pub trait Conversation: Send {
+    /// Sends a batch; does not wait for its replies. Secrets are put in here.
+    async fn send(&mut self, batch: Batch, secrets: &Arc<Secrets>) -> Result<(), HostError>;
+
+    /// The next thing heard. Cancel-safe. After an error the conversation is of no more use.
+    async fn hear(&mut self) -> Result<Heard, HostError>;
+
+    /// Ends everything that this conversation started: TERM to its process groups, after 10 s KILL. Returns when they are
+    /// gone or cannot be reached.
+    async fn kill(&mut self);
+
+    /// Ends an idle conversation.
+    async fn close(self: Box<Self>);
+}
+
+/// Why a host cannot be talked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostError {
+    /// Which way it failed.
+    pub kind: HostErrorKind,
+    /// One line: what happened, and what to do.
+    pub message: String,
+}
+
+/// Which way it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HostErrorKind {
+    /// No connection: refused, silent, no such name.
+    Unreachable,
+    /// The host key is unknown, changed or revoked: a run does not begin with one of these.
+    HostKey,
+    /// It did not let us in: keys, passwords, sudo.
+    Denied,
+    /// The connection was there and is lost.
+    Lost,
+    /// No shell that can be talked to.
+    Shell,
+}
+
+impl HostError {
+    /// An error of `kind`.
+    pub fn new(kind: HostErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for HostError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for HostError {}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let kind = match error.kind {
+            HostErrorKind::Unreachable | HostErrorKind::Shell => FailureKind::Unreachable,
+            HostErrorKind::HostKey | HostErrorKind::Denied => FailureKind::Denied,
+            HostErrorKind::Lost => FailureKind::LinkLost,
+        };
+        Failure::new(kind, error.message)
+    }
+}
