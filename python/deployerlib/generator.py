@@ -32,7 +32,9 @@ class Generator:
 
         A host that cannot be reached has None too; Windlass warns of it.
         """
-        return self._ask("get_remote_versions", packages=[package.to_wire() for package in packages])
+        return self._ask(
+            "get_remote_versions", packages=[package.to_wire() for package in packages]
+        )
 
     def get_graphite_stage(self, metric_suffix):
         """A stage for the tasklist that sends a metric to graphite."""

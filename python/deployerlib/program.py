@@ -44,7 +44,9 @@ class Program:
         output = []
         reader = None
         if take_stdout:
-            reader = threading.Thread(target=lambda: output.append(child.stdout.read()), daemon=True)
+            reader = threading.Thread(
+                target=lambda: output.append(child.stdout.read()), daemon=True
+            )
             reader.start()
         self._pass_log(child.stderr)
         status = _uninterrupted(child.wait)

@@ -65,7 +65,9 @@ class RemoteHost:
     def execute_remote(self, command, use_sudo=False):
         """Runs a shell line; gives a Result. A non-zero status is a result, not an exception."""
         answer = self._ask("execute_remote", command=command, use_sudo=bool(use_sudo))
-        result = Result(answer.get("output") or "", answer.get("stderr") or "", answer.get("status", 0))
+        result = Result(
+            answer.get("output") or "", answer.get("stderr") or "", answer.get("status", 0)
+        )
         if "succeeded" in answer:
             result.succeeded = bool(answer["succeeded"])
         return result

@@ -206,7 +206,9 @@ def _check_arguments(cls, arguments):
     for key in arguments:
         if key not in names and not takes_any:
             hint = "it takes: " + ", ".join(names) if names else "it takes none"
-            found.append({"message": "unknown argument '{0}'".format(key), "key": key, "hint": hint})
+            found.append(
+                {"message": "unknown argument '{0}'".format(key), "key": key, "hint": hint}
+            )
     return found
 
 

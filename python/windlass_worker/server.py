@@ -143,4 +143,6 @@ def trace(error):
 
 def _is_ours(frame):
     filename = frame.tb_frame.f_code.co_filename
-    return filename.startswith("<frozen ") or os.path.dirname(os.path.abspath(filename)) == _OUR_FOLDER
+    return (
+        filename.startswith("<frozen ") or os.path.dirname(os.path.abspath(filename)) == _OUR_FOLDER
+    )

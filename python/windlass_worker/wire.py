@@ -91,7 +91,9 @@ class Connection:
         line = text.encode("utf-8", "replace")
         if len(line) > MAX_LINE:
             raise ValueError(
-                "the message would be {0} bytes, more than the {1} of a line".format(len(line), MAX_LINE)
+                "the message would be {0} bytes, more than the {1} of a line".format(
+                    len(line), MAX_LINE
+                )
             )
         rest = memoryview(line + b"\n")
         with self._sending:
