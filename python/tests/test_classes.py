@@ -108,7 +108,7 @@ class Commands(unittest.TestCase):
 
 
 class Generators(unittest.TestCase):
-    def test_helpers_and_config(self):
+    def test_what_it_may_ask_and_its_config(self):
         source = """
             from deployerlib.generator import Generator
 
