@@ -33,6 +33,24 @@ impl Source {
         &self.text
     }
 
+    /// The same text with the characters of `span` as stars: for a message about a secret that was written openly.
+    pub fn masked(&self, span: Span) -> Arc<Self> {
+        let (start, end) = (span.start as usize, span.end as usize);
+        let masked = match (
+            self.text.get(..start),
+            self.text.get(start..end),
+            self.text.get(end..),
+        ) {
+            (Some(head), Some(secret), Some(tail)) => {
+                let star = |c: char| if matches!(c, '\n' | '\r') { c } else { '*' };
+                let stars: String = secret.chars().map(star).collect();
+                format!("{head}{stars}{tail}")
+            }
+            _ => String::new(),
+        };
+        Self::new(self.name.clone(), masked)
+    }
+
     /// Line and column, both from 1; the column counts characters. An offset past the end is the end.
     pub fn line_column(&self, offset: u32) -> (usize, usize) {
         let starts = self.line_starts();

@@ -388,6 +388,23 @@ impl<'de> Deserializer<'de> for De<'_> {
     ) -> Result<V::Value, Error> {
         let span = self.0.span;
         let visited = match &self.0.value {
+            // The text is not repeated: it may be the secret itself.
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::String(_)
+            | Value::List(_)
+                if name == "SecretRef" =>
+            {
+                let message = format!(
+                    "here is {}, but a secret reference is wanted",
+                    self.0.kind()
+                );
+                let mut error = Error::new(message);
+                error.hint = Some(secret::SECRET_HINT.into());
+                Err(error)
+            }
             Value::String(word) => visitor.visit_enum(Variant {
                 name: word,
                 name_span: span,
@@ -413,10 +430,6 @@ impl<'de> Deserializer<'de> for De<'_> {
                 }
             }
             Value::Secret(_) => Err(Error::new(NO_SECRET_HERE)),
-            _ if name == "SecretRef" => Err(Error::new(format!(
-                "here is {}, but a secret reference is wanted",
-                self.0.kind()
-            ))),
             _ => Err(Error::new(format!(
                 "here is {}, but one of these is wanted: {}",
                 self.0.kind(),

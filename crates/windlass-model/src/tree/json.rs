@@ -7,8 +7,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Entry, MAX_DEPTH, Map, Node, Value, repeated_key, secret};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
+use super::fault::{self, Fault};
+use super::{Entry, MAX_DEPTH, Map, Node, Value, repeated_keys, secret};
+use crate::diagnostic::{Diagnostics, Source, Span};
 
 /// Parses RFC 8259 JSON. Duplicate keys, nesting deeper than 128 and text after the value are errors.
 ///
@@ -24,42 +25,18 @@ pub fn parse_json(source: &Arc<Source>) -> Result<Node, Diagnostics> {
         entries: Vec::new(),
         faults: Vec::new(),
     };
-    let root = parser.document();
-    let mut faults = std::mem::take(&mut parser.faults);
-    let node = match root {
-        Ok(node) => Some(node),
-        Err(fault) => {
-            faults.push(fault);
-            None
+    match parser.document() {
+        Ok(node) if parser.faults.is_empty() => Ok(node),
+        Ok(_) => Err(fault::diagnostics(parser.faults, source)),
+        Err(last) => {
+            parser.faults.push(last);
+            Err(fault::diagnostics(parser.faults, source))
         }
-    };
-    match node {
-        Some(node) if faults.is_empty() => Ok(node),
-        _ => Err(Diagnostics(
-            faults
-                .into_iter()
-                .map(|fault| {
-                    Diagnostic::error(fault.message)
-                        .at(source, fault.span)
-                        .hint(fault.hint)
-                })
-                .collect(),
-        )),
     }
-}
-
-struct Fault {
-    span: Span,
-    message: String,
-    hint: String,
 }
 
 fn fault(start: usize, end: usize, message: impl Into<String>, hint: impl Into<String>) -> Fault {
-    Fault {
-        span: Span::new(start, end),
-        message: message.into(),
-        hint: hint.into(),
-    }
+    Fault::new(Span::new(start, end), message, hint)
 }
 
 struct Parser<'a> {
@@ -267,22 +244,16 @@ impl Parser<'_> {
         }
         self.at += 1;
         let map = Map(self.entries.drain(base..).collect());
-        for entry in repeated_key(&map) {
-            self.faults.push(Fault {
-                span: entry.key_span,
-                message: format!("the key `{}` stands here for the second time", entry.key),
-                hint: "keep one of them".into(),
-            });
+        for entry in repeated_keys(&map) {
+            self.faults
+                .push(Fault::repeated(&entry.key, entry.key_span));
         }
         match secret::from_map(&map) {
             None => Ok(Value::Map(map)),
             Some(Ok(secret)) => Ok(Value::Secret(Box::new(secret))),
             Some(Err((span, message))) => {
-                self.faults.push(Fault {
-                    span,
-                    message,
-                    hint: secret::SECRET_HINT.into(),
-                });
+                self.faults
+                    .push(Fault::new(span, message, secret::SECRET_HINT));
                 Ok(Value::Map(map))
             }
         }

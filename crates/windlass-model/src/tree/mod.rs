@@ -4,10 +4,15 @@
 //! [`decode`]. Messages can so point at the character that is wrong.
 
 mod de;
+mod fault;
 mod json;
+mod scalar;
 mod secret;
 pub(crate) mod write;
 mod yaml;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -128,7 +133,7 @@ impl Map {
 }
 
 /// The entries of a map that is just being read whose key stood there before.
-fn repeated_key(map: &Map) -> Vec<&Entry> {
+fn repeated_keys(map: &Map) -> Vec<&Entry> {
     const FEW: usize = 24;
     if map.len() <= FEW {
         let entries = map.0.iter().enumerate();
