@@ -281,7 +281,14 @@ error: t.json:1:1: the key `name` is missing
 1 | {"port": 1}
   | ^^^^^^^^^^^
 "#);
-    assert_snapshot!(decode_error(r#"{"name": "n", "secret": "plain"}"#), @"");
+    assert_snapshot!(decode_error(r#"{"name": "n", "secret": "plain"}"#), @r#"
+error: t.json:1:25: here is a string, but a secret reference is wanted
+  |
+1 | {"name": "n", "secret": "plain"}
+  |                         ^^^^^^^
+  = key: secret
+  = hint: a secret reference is {"$secret": {"env": NAME}}, {"$secret": {"file": PATH}} or {"$secret": {"command": [PROGRAM, ...]}}
+"#);
 }
 
 fn yaml(text: &str) -> Node {
