@@ -1,6 +1,7 @@
 //! Implementations that Windlass brings: commands, hosts, generators, and those that plugins back.
 
 pub mod commands;
+pub mod digest;
 pub mod generators;
 pub mod hosts;
 pub mod plugins;

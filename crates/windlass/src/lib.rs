@@ -1,1 +1,16 @@
-//! placeholder
+//! The `windlass` program as a library, so that somebody can build a binary with commands and generators of their own:
+//! `fn main() -> ExitCode { windlass::main(|registry| { registry.command(Mine); }) }`.
+
+mod cli;
+mod ending;
+mod making;
+mod output;
+mod program;
+mod python;
+mod reporters;
+mod session;
+mod surroundings;
+mod verbs;
+mod view;
+
+pub use program::{Extend, main};
