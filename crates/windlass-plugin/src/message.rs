@@ -122,8 +122,10 @@ impl Message {
                 let id = id.ok_or("it has neither a method nor an id")?;
                 let result = match (object.remove("result"), object.remove("error")) {
                     (Some(result), None | Some(Value::Null)) => Ok(result),
-                    (None | Some(Value::Null), Some(error)) => Err(serde_json::from_value(error)
-                        .map_err(|_| "its error is not a JSON-RPC error object")?),
+                    (None | Some(Value::Null), Some(error)) => {
+                        Err(serde_json::from_value(error)
+                            .map_err(|_| "its error is not a JSON-RPC error object")?)
+                    }
                     (None, None) => return Err("it has neither a result nor an error"),
                     (Some(_), Some(_)) => return Err("it has both a result and an error"),
                 };

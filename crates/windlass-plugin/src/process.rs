@@ -122,7 +122,8 @@ impl Drop for Process {
 impl Shared {
     /// Fails every call because the plugin did `what`, and kills it.
     pub(crate) fn break_with(&self, what: &str) {
-        self.calls.end(|| format!("the plugin `{}` {what}", self.name));
+        self.calls
+            .end(|| format!("the plugin `{}` {what}", self.name));
         self.enter(Phase::Over);
     }
 

@@ -32,7 +32,15 @@ pub struct Worker {
 struct State {
     current: Option<Arc<Running>>,
     fruitless: u32,
+    last_fault: Option<String>,
     closed: bool,
+}
+
+impl State {
+    fn failed(&mut self, why: String) {
+        self.fruitless += 1;
+        self.last_fault = Some(why);
+    }
 }
 
 struct Running {
@@ -116,21 +124,26 @@ impl Worker {
             match running.process.shared.calls.ended() {
                 None => return Ok(running.clone()),
                 Some(_) if running.fruitful.load(Ordering::SeqCst) => state.fruitless = 0,
-                Some(why) => {
-                    state.fruitless += 1;
-                    if state.fruitless >= FRUITLESS_STARTS {
-                        let times = FRUITLESS_STARTS;
-                        let text = format!("{why} ({times} times; it is not started again)");
-                        state.fruitless = times - 1;
-                        return Err(CallError::Broken(text));
-                    }
-                }
+                Some(why) => state.failed(why),
             }
             state.current = None;
         }
-        let running = Arc::new(self.start().await?);
-        state.current = Some(running.clone());
-        Ok(running)
+        if state.fruitless >= FRUITLESS_STARTS {
+            let why = state.last_fault.as_deref().unwrap_or_default();
+            let text = format!("{why} ({FRUITLESS_STARTS} times; it is not started again)");
+            return Err(CallError::Broken(text));
+        }
+        match self.start().await {
+            Ok(running) => {
+                let running = Arc::new(running);
+                state.current = Some(running.clone());
+                Ok(running)
+            }
+            Err(error) => {
+                state.failed(error.to_string());
+                Err(error)
+            }
+        }
     }
 
     async fn start(&self) -> Result<Running, CallError> {
