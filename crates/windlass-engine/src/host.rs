@@ -61,7 +61,7 @@ pub enum Heard {
 ///
 /// Dropping it leaves what runs alone; [`Conversation::kill`] ends it.
 #[async_trait]
-pub trait Conversation: Send {
+pub trait Conversation: Send + Sync {
     /// Sends a batch; does not wait for its replies. Secrets are put in here.
     async fn send(&mut self, batch: Batch, secrets: &Arc<Secrets>) -> Result<(), HostError>;
 

@@ -2,8 +2,12 @@
 //! events and the journal. No command, host or generator itself lives here.
 
 pub mod command;
+pub mod events;
+pub mod executor;
 pub mod generator;
 pub mod host;
 pub mod interrupt;
+pub mod journal;
+pub mod queue;
 pub mod registry;
 pub mod secrets;

@@ -40,4 +40,7 @@ pub struct ReceiptPlan {
     pub from: Option<String>,
     /// Where the host keeps its releases.
     pub install_location: String,
+    /// Whether it is done even where the version already runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redeploy: bool,
 }

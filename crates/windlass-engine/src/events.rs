@@ -1,0 +1,204 @@
+//! Events on their way: one dispatcher orders them, takes secrets out, and hands them to every sink.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use windlass_model::event::{Event, What};
+use windlass_model::ids::HostName;
+use windlass_model::outcome::Outcome;
+use windlass_model::step::Level;
+
+use crate::secrets::Secrets;
+
+/// Who is told. Sinks are called from one thread, in order of registration; the journal stands first, so nothing is
+/// shown that is not recorded.
+pub trait Sink: Send {
+    /// Events in order. An error ends the run as a failure of Windlass itself.
+    fn accept(&mut self, events: &[Event]) -> std::io::Result<()>;
+    /// No more will come.
+    fn finish(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Events that wait at most; senders wait beyond that.
+const BOUND: usize = 4096;
+
+/// Where events are sent. Cloneable; when the last one is dropped the dispatcher ends.
+#[derive(Clone)]
+pub struct Events {
+    sender: mpsc::Sender<Message>,
+    dropped: Arc<AtomicUsize>,
+}
+
+enum Message {
+    Event(Event),
+    Secrets(Arc<Secrets>),
+}
+
+/// Microseconds since 1970, UTC.
+pub fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+impl Events {
+    /// Starts a dispatcher. The handle gives the first error of a sink, once every [`Events`] is dropped.
+    pub fn start(sinks: Vec<Box<dyn Sink>>) -> (Self, JoinHandle<std::io::Result<()>>) {
+        let (sender, receiver) = mpsc::channel(BOUND);
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let handle = tokio::task::spawn_blocking({
+            let dropped = dropped.clone();
+            move || dispatch(receiver, sinks, &dropped)
+        });
+        (Self { sender, dropped }, handle)
+    }
+
+    /// From here on these secrets are taken out of every event.
+    pub async fn hide(&self, secrets: Arc<Secrets>) {
+        let _ = self.sender.send(Message::Secrets(secrets)).await;
+    }
+
+    /// Sends an event that happened now. Waits while the sinks are behind.
+    pub async fn send(&self, what: What) {
+        let event = Event {
+            at: now_micros(),
+            what,
+        };
+        // The dispatcher only goes away after a sink failed, which the run reports at its end.
+        let _ = self.sender.send(Message::Event(event)).await;
+    }
+
+    /// Whether the sinks still listen.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// A log line, from where nobody can wait. It is left out, and counted, when the sinks are far behind.
+    pub fn log(
+        &self,
+        level: Level,
+        component: &str,
+        host: Option<&HostName>,
+        tag: Option<&str>,
+        message: &str,
+    ) {
+        let what = What::Log {
+            level,
+            component: component.to_owned(),
+            host: host.cloned(),
+            tag: tag.map(str::to_owned),
+            message: message.to_owned(),
+        };
+        let event = Event {
+            at: now_micros(),
+            what,
+        };
+        if self.sender.try_send(Message::Event(event)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn dispatch(
+    mut receiver: mpsc::Receiver<Message>,
+    mut sinks: Vec<Box<dyn Sink>>,
+    dropped: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut messages = Vec::new();
+    let mut secrets: Arc<Secrets> = Arc::default();
+    loop {
+        let count =
+            tokio::runtime::Handle::current().block_on(receiver.recv_many(&mut messages, 256));
+        if count == 0 {
+            break;
+        }
+        let mut events = Vec::with_capacity(count);
+        for message in messages.drain(..) {
+            match message {
+                Message::Event(event) => events.push(masked(event, &secrets)),
+                Message::Secrets(new) => secrets = new,
+            }
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            events.push(Event {
+                at: now_micros(),
+                what: What::Log {
+                    level: Level::Warning,
+                    component: "Events".into(),
+                    host: None,
+                    tag: None,
+                    message: format!("{lost} log lines were left out: they came faster than they could be written"),
+                },
+            });
+        }
+        for sink in &mut sinks {
+            sink.accept(&events)?;
+        }
+    }
+    sinks.iter_mut().try_for_each(|sink| sink.finish())
+}
+
+/// The event without the values of secrets.
+fn masked(mut event: Event, secrets: &Secrets) -> Event {
+    let mask = |text: &mut String| *text = secrets.mask(std::mem::take(text));
+    let mask_outcome = |outcome: &mut Outcome| match outcome {
+        Outcome::Failed(failure) => mask(&mut failure.message),
+        Outcome::Skipped(why) | Outcome::Unknown(why) | Outcome::NotRun(why) => mask(why),
+        Outcome::Changed | Outcome::Unchanged => {}
+    };
+    match &mut event.what {
+        What::Output { line, .. } => mask(line),
+        What::Log { message, .. } => mask(message),
+        What::TaskRetried { outcome, .. } => mask_outcome(outcome),
+        What::TaskFinished {
+            outcome, output, ..
+        } => {
+            mask_outcome(outcome);
+            if let Some(output) = output {
+                mask(output);
+            }
+        }
+        _ => {}
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    use windlass_model::{SecretRef, SecretValue};
+
+    use super::*;
+
+    struct Keep(Arc<Mutex<Vec<Event>>>);
+    impl Sink for Keep {
+        fn accept(&mut self, events: &[Event]) -> std::io::Result<()> {
+            self.0.lock().unwrap().extend_from_slice(events);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_are_taken_out_before_any_sink() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (events, done) = Events::start(vec![Box::new(Keep(kept.clone()))]);
+        let value = SecretValue::new("hunter2".into());
+        events
+            .hide(Arc::new(Secrets::new(HashMap::from([(
+                SecretRef::Env("P".into()),
+                value,
+            )]))))
+            .await;
+        events.log(Level::Info, "X", None, None, "the password is hunter2");
+        drop(events);
+        done.await.unwrap().unwrap();
+        let shown = format!("{:?}", kept.lock().unwrap());
+        assert!(shown.contains("the password is ***"), "{shown}");
+        assert!(!shown.contains("hunter2"));
+    }
+}

@@ -1,0 +1,299 @@
+//! Runs a prepared tasklist: stages in series, the jobs of a stage within its limits.
+
+mod job;
+mod lines;
+mod prepare;
+mod receipts;
+
+use std::collections::{BTreeSet, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+use windlass_model::event::{RunEnd, TaskRef, What};
+use windlass_model::ids::{HostName, RunId};
+use windlass_model::outcome::{Failure, FailureKind, Outcome};
+use windlass_model::step::Level;
+
+pub use prepare::{Prepared, PreparedJob, PreparedStage, PreparedTask, prepare};
+pub use receipts::{Standing, probe_script, read_probe};
+
+use crate::events::Events;
+use crate::host::{HostError, HostErrorKind, Hosts};
+use crate::interrupt::Interrupt;
+use crate::queue::Queue;
+use crate::secrets::Secrets;
+
+/// What a run needs beside its tasklist.
+#[derive(Clone)]
+pub struct Options {
+    /// Its id.
+    pub run: RunId,
+    /// `user@machine` of who runs it.
+    pub by: String,
+    /// Where its hosts are had from.
+    pub hosts: Arc<dyn Hosts>,
+    /// Its secrets, resolved.
+    pub secrets: Arc<Secrets>,
+    /// Who is told.
+    pub events: Events,
+    /// Whether it is to stop.
+    pub interrupt: Interrupt,
+    /// The user on hosts for tasks that name none; none: as ssh_config says.
+    pub user: Option<String>,
+    /// Hosts that are left out.
+    pub without: Vec<HostName>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// How it ended.
+    pub end: RunEnd,
+    /// Jobs that failed.
+    pub failed: usize,
+    /// What is owed still.
+    pub owed: Vec<String>,
+}
+
+/// Looks at the keys of every host of the run at once. A run must not begin when this finds any.
+pub async fn preflight(prepared: &Prepared, hosts: &dyn Hosts) -> Vec<(HostName, HostError)> {
+    let all: Vec<HostName> = prepared.hosts().into_iter().collect();
+    let mut wrong = hosts.check_keys(&all).await;
+    wrong.retain(|(_, error)| error.kind == HostErrorKind::HostKey);
+    wrong
+}
+
+/// What the jobs of a run share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    /// Keys that were opened and not closed.
+    pub(crate) owed: Mutex<BTreeSet<String>>,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobEnd {
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+/// Runs it to its end. Every task gets an event of its outcome, those that did not run included. Ends early when
+/// interrupted: once as after a failure, twice by killing what runs.
+pub async fn run(prepared: &Prepared, options: Options) -> Report {
+    let events = options.events.clone();
+    let component = "Executor";
+    events
+        .send(What::RunStarted {
+            run: options.run.clone(),
+            name: prepared.name.clone(),
+            stages: prepared.stages.len(),
+            tasks: prepared.tasks().count(),
+            by: options.by.clone(),
+        })
+        .await;
+    let without: HashSet<HostName> = options.without.iter().cloned().collect();
+    let shared = Arc::new(Shared {
+        options,
+        owed: Mutex::default(),
+    });
+    let mut state = RunState {
+        left_out: HashSet::new(),
+        without,
+        failed: 0,
+        unknown: 0,
+        stopped: None,
+    };
+    for (number, stage) in prepared.stages.iter().enumerate() {
+        let number = number as u32 + 1;
+        let skip = match &state.stopped {
+            Some(why) if !stage.finally => Some(why.clone()),
+            _ if shared.options.interrupt.times() >= 2 => Some("interrupted".to_owned()),
+            _ => None,
+        };
+        if let Some(why) = skip {
+            for job in &stage.jobs {
+                not_run(&events, job, &why).await;
+            }
+            continue;
+        }
+        events
+            .send(What::StageStarted {
+                stage: number,
+                name: stage.name.clone(),
+                jobs: stage.jobs.len(),
+            })
+            .await;
+        let ok = run_stage(stage, &shared, &mut state).await;
+        events
+            .send(What::StageFinished {
+                stage: number,
+                name: stage.name.clone(),
+                ok,
+            })
+            .await;
+        if !ok && state.stopped.is_none() {
+            state.stopped = Some(format!("stage {:?} failed", stage.name));
+        }
+        if !events.is_open() {
+            state.stopped = Some("the journal could not be written".into());
+        }
+    }
+    let owed: Vec<String> = shared
+        .owed
+        .lock()
+        .map(|o| o.iter().cloned().collect())
+        .unwrap_or_default();
+    let end = if state.unknown > 0 {
+        RunEnd::Unknown
+    } else if shared.options.interrupt.times() > 0 {
+        RunEnd::Interrupted
+    } else if state.failed > 0 || state.stopped.is_some() {
+        RunEnd::Failed
+    } else {
+        RunEnd::Succeeded
+    };
+    if !state.without.is_empty() {
+        let names: Vec<&str> = shared
+            .options
+            .without
+            .iter()
+            .map(HostName::as_str)
+            .collect();
+        let message = format!("left out, and behind now: {}", names.join(", "));
+        events.log(Level::Warning, component, None, None, &message);
+    }
+    events
+        .send(What::RunFinished {
+            end,
+            failed: state.failed,
+            owed: owed.clone(),
+        })
+        .await;
+    Report {
+        end,
+        failed: state.failed,
+        owed,
+    }
+}
+
+struct RunState {
+    /// Hosts that a job of an earlier stage failed on.
+    left_out: HashSet<HostName>,
+    /// Hosts that the operator left out.
+    without: HashSet<HostName>,
+    failed: usize,
+    unknown: usize,
+    /// Why later stages do not start.
+    stopped: Option<String>,
+}
+
+async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunState) -> bool {
+    let events = &shared.options.events;
+    let mut interrupt = shared.options.interrupt.clone();
+    let mut jobs: Vec<&Arc<PreparedJob>> = Vec::with_capacity(stage.jobs.len());
+    for job in &stage.jobs {
+        let by_hand = job.hosts.iter().find(|h| state.without.contains(h));
+        let failed = job.hosts.iter().find(|h| state.left_out.contains(h));
+        match (by_hand, failed) {
+            (Some(host), _) => not_run(events, job, &format!("host {host} was left out")).await,
+            (None, Some(host)) if !stage.finally => {
+                not_run(
+                    events,
+                    job,
+                    &format!("host {host} failed in an earlier stage"),
+                )
+                .await;
+            }
+            _ => jobs.push(job),
+        }
+    }
+    let mut queue = Queue::new(jobs.iter().map(|j| j.hosts.clone()), stage.limits);
+    let mut running: JoinSet<(usize, JobEnd)> = JoinSet::new();
+    // A `finally` stage that begins after a first interrupt is stopped by the second only.
+    let gentle = if stage.finally { interrupt.times() } else { 0 };
+    loop {
+        if interrupt.times() > gentle {
+            queue.stop();
+        }
+        while let Some(index) = queue.start() {
+            let Some(job) = jobs.get(index) else { break };
+            let (job, shared) = ((*job).clone(), shared.clone());
+            running.spawn(async move { (index, guarded(job, shared).await) });
+        }
+        let joined = tokio::select! {
+            joined = running.join_next() => joined,
+            () = interrupt.reached(gentle + 1), if !queue.is_stopped() => continue,
+        };
+        let Some(Ok((index, end))) = joined else {
+            break;
+        };
+        let failed = end != JobEnd::Succeeded;
+        queue.finished(index, failed);
+        state.failed += usize::from(failed);
+        state.unknown += usize::from(end == JobEnd::Unknown);
+        if failed && let Some(job) = jobs.get(index) {
+            state.left_out.extend(job.hosts.iter().cloned());
+        }
+    }
+    let over = queue.is_over_budget();
+    let why = if over {
+        format!("stage {:?} failed", stage.name)
+    } else {
+        "interrupted".to_owned()
+    };
+    let waiting = queue.waiting();
+    for index in &waiting {
+        if let Some(job) = jobs.get(*index) {
+            not_run(events, job, &why).await;
+        }
+    }
+    if interrupt.times() > 0 && state.stopped.is_none() {
+        state.stopped = Some("interrupted".into());
+    }
+    !over && waiting.is_empty()
+}
+
+/// The task as events name it.
+pub(crate) fn task_ref(task: &PreparedTask) -> TaskRef {
+    TaskRef {
+        id: task.id,
+        command: task.command.clone(),
+        host: task.host.clone(),
+        tag: task.tag.clone(),
+    }
+}
+
+async fn not_run(events: &Events, job: &PreparedJob, why: &str) {
+    for task in &job.tasks {
+        events
+            .send(What::TaskFinished {
+                task: task_ref(task),
+                outcome: Outcome::NotRun(why.to_owned()),
+                output: None,
+                millis: 0,
+            })
+            .await;
+    }
+}
+
+/// Runs a job; a panic in it is its failure.
+async fn guarded(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
+    let running = job::run(job.clone(), shared.clone());
+    let panic = match AssertUnwindSafe(running).catch_unwind().await {
+        Ok(end) => return end,
+        Err(panic) => prepare::panic_text(&*panic).to_owned(),
+    };
+    if let Some(task) = job.tasks.first() {
+        let what = What::TaskFinished {
+            task: task_ref(task),
+            outcome: Failure::new(FailureKind::Panic, panic).into(),
+            output: None,
+            millis: 0,
+        };
+        shared.options.events.send(what).await;
+    }
+    JobEnd::Failed
+}
