@@ -5,4 +5,5 @@ pub mod digest;
 pub mod generators;
 pub mod hosts;
 pub mod plugins;
+pub mod secrets;
 pub mod sh;
