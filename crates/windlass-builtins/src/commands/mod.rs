@@ -1,10 +1,17 @@
 //! The built-in commands, one a file. `commands.md` of the documentation lists them; it is generated from here.
 
 pub mod args;
+pub mod control;
+pub mod control_service;
 pub mod dbmigration;
 pub mod execute_command;
+pub mod reload_service;
+pub mod restart_service;
 pub mod scripted;
+pub mod service_action;
 pub mod shell_line;
+pub mod start_service;
+pub mod stop_service;
 pub mod test_command;
 #[cfg(test)]
 pub(crate) mod trial;
@@ -13,7 +20,12 @@ use windlass_engine::registry::Registry;
 
 /// Registers every built-in command.
 pub fn register(registry: &mut Registry) {
+    registry.command(control_service::ControlService);
     registry.command(dbmigration::DbMigration);
     registry.command(execute_command::ExecuteCommand);
+    registry.command(reload_service::ReloadService);
+    registry.command(restart_service::RestartService);
+    registry.command(start_service::StartService);
+    registry.command(stop_service::StopService);
     registry.command(test_command::TestCommand);
 }
