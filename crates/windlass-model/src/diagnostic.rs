@@ -33,14 +33,27 @@ impl Source {
         &self.text
     }
 
+    /// The same text with the characters of `span` as stars: for a message about a secret that was written openly.
+    pub fn masked(&self, span: Span) -> Arc<Self> {
+        let (start, end) = (span.start as usize, span.end as usize);
+        let masked = match (
+            self.text.get(..start),
+            self.text.get(start..end),
+            self.text.get(end..),
+        ) {
+            (Some(head), Some(secret), Some(tail)) => {
+                let star = |c: char| if matches!(c, '\n' | '\r') { c } else { '*' };
+                let stars: String = secret.chars().map(star).collect();
+                format!("{head}{stars}{tail}")
+            }
+            _ => String::new(),
+        };
+        Self::new(self.name.clone(), masked)
+    }
+
     /// Line and column, both from 1; the column counts characters. An offset past the end is the end.
     pub fn line_column(&self, offset: u32) -> (usize, usize) {
-        let starts = self.line_starts.get_or_init(|| {
-            let breaks = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
-            std::iter::once(0)
-                .chain(breaks.map(|(i, _)| i as u32 + 1))
-                .collect()
-        });
+        let starts = self.line_starts();
         let offset = offset.min(self.text.len() as u32);
         let line = starts.partition_point(|s| *s <= offset).max(1);
         let start = starts.get(line - 1).copied().unwrap_or(0) as usize;
@@ -51,11 +64,23 @@ impl Source {
         (line, column + 1)
     }
 
+    /// The line, from 1, without its break.
     fn line(&self, number: usize) -> &str {
+        let starts = self.line_starts();
+        let start = |n: usize| starts.get(n).map_or(self.text.len(), |s| *s as usize);
         self.text
-            .lines()
-            .nth(number.saturating_sub(1))
+            .get(start(number.saturating_sub(1))..start(number))
             .unwrap_or("")
+            .trim_end_matches(['\n', '\r'])
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let breaks = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+            std::iter::once(0)
+                .chain(breaks.map(|(i, _)| i as u32 + 1))
+                .collect()
+        })
     }
 }
 

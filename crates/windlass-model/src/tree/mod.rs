@@ -4,19 +4,28 @@
 //! [`decode`]. Messages can so point at the character that is wrong.
 
 mod de;
+mod fault;
 mod json;
-mod write;
+mod scalar;
+mod secret;
+pub(crate) mod write;
 mod yaml;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
-pub use de::{DecodeError, decode};
+pub use de::{DecodeError, NO_SECRET_HERE, decode};
 pub use json::parse_json;
 pub use write::{to_json, write_json};
 pub use yaml::parse_yaml;
 
 use crate::diagnostic::Span;
 use crate::secret::SecretRef;
+
+/// How deep lists and maps may be nested.
+pub const MAX_DEPTH: usize = 128;
 
 /// A value and where it stands. A node that was not read from a text has the empty span.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +132,26 @@ impl Map {
     }
 }
 
+/// The entries of a map that is just being read whose key stood there before.
+fn repeated_keys(map: &Map) -> Vec<&Entry> {
+    const FEW: usize = 24;
+    if map.len() <= FEW {
+        let entries = map.0.iter().enumerate();
+        return entries
+            .filter(|(index, entry)| {
+                map.iter()
+                    .take(*index)
+                    .any(|before| before.key == entry.key)
+            })
+            .map(|(_, entry)| entry)
+            .collect();
+    }
+    let mut seen = std::collections::HashSet::with_capacity(map.len());
+    map.iter()
+        .filter(|entry| !seen.insert(&*entry.key))
+        .collect()
+}
+
 impl Node {
     /// A node that was not read from a text.
     pub fn new(value: Value) -> Self {
@@ -227,8 +256,24 @@ impl<T: Into<Node>> From<Vec<T>> for Node {
 impl<K: AsRef<str>, V: Into<Node>> FromIterator<(K, V)> for Map {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Map::default();
+        let mut places = std::collections::HashMap::new();
         for (key, value) in entries {
-            map.set(key.as_ref(), value);
+            let key: Arc<str> = key.as_ref().into();
+            let value = value.into();
+            match places
+                .get(&key)
+                .and_then(|place: &usize| map.0.get_mut(*place))
+            {
+                Some(entry) => entry.value = value,
+                None => {
+                    places.insert(key.clone(), map.0.len());
+                    map.0.push(Entry {
+                        key,
+                        key_span: Span::default(),
+                        value,
+                    });
+                }
+            }
         }
         map
     }

@@ -1,14 +1,22 @@
 //! Tasklists: stages in series, the tasks of a stage side by side.
 
-use std::io;
+mod read;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Diagnostics, Source, Span};
+pub use read::{from_tree, read, task_label};
+pub use write::write;
+
+use crate::diagnostic::{Source, Span};
 use crate::ids::{HostName, TaskId};
 use crate::receipt::ReceiptPlan;
-use crate::tree::{Map, Node};
+use crate::tree::Map;
 
 /// What is to be done, as data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,6 +120,18 @@ pub struct Task {
     pub span: Span,
 }
 
+/// The keys of a task that are the engine's and not the command's.
+pub const ENGINE_KEYS: [&str; 8] = [
+    "command",
+    "remote_host",
+    "remote_user",
+    "tag",
+    "use_sudo",
+    "time_limit",
+    "retries",
+    "retry_delay",
+];
+
 /// The time limit of a task that names none, in seconds.
 pub const DEFAULT_TIME_LIMIT: u32 = 3600;
 
@@ -154,20 +174,4 @@ impl Tasklist {
             })
         })
     }
-}
-
-/// Reads a tasklist from JSON and checks all but the commands' own arguments: unknown and missing keys, types,
-/// limits below 1, chains in chains, empty chains. Touches no host.
-pub fn read(_source: &Arc<Source>) -> Result<Tasklist, Diagnostics> {
-    todo!()
-}
-
-/// The same from a tree, as a generator gives it.
-pub fn from_tree(_root: Node, _source: Option<&Arc<Source>>) -> Result<Tasklist, Diagnostics> {
-    todo!()
-}
-
-/// Writes what [`read`] reads: pretty JSON, one line break at the end.
-pub fn write(_tasklist: &Tasklist, _out: &mut dyn io::Write) -> io::Result<()> {
-    todo!()
 }
