@@ -1,6 +1,7 @@
 //! The `windlass` program as a library, so that somebody can build a binary with commands and generators of their own:
 //! `fn main() -> ExitCode { windlass::main(|registry| { registry.command(Mine); }) }`.
 
+mod access;
 mod cli;
 mod ending;
 mod making;

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use windlass_builtins::hosts::HostsOptions;
-use windlass_builtins::plugins::Plugins;
+use windlass_builtins::plugins::{Plugins, Settings, Wanted};
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::host::Hosts;
 use windlass_engine::interrupt::{Interrupt, interrupt};
@@ -22,6 +22,7 @@ use windlass_model::event::What;
 use windlass_model::step::Level;
 use windlass_model::tree::Map;
 
+use crate::access::Access;
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
 use crate::program::Program;
@@ -35,6 +36,8 @@ use crate::surroundings::{Surroundings, variable};
 const CONFIG_NAME: &str = "windlass.yaml";
 /// Longest text that is read as a config or a tasklist, in bytes.
 const LONGEST_INPUT: u64 = 1 << 30;
+/// Variables of the environment that plugins see.
+const PLUGIN_ENV: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"];
 
 /// What a verb that may run tasks works with.
 pub struct Session {
@@ -71,7 +74,7 @@ impl Session {
             surroundings: program.surroundings.clone(),
             common: program.common.clone(),
             registry: program.registry(),
-            plugins: Plugins::new(python, events.clone()),
+            plugins: plugins(python, &events),
             events,
             interrupt,
             collector,
@@ -195,11 +198,11 @@ impl Session {
             ssh_config: self.common.ssh_config.clone(),
             home: self.surroundings.home.clone(),
             local_user: self.surroundings.user.clone(),
-            default_user: access.user.clone(),
+            default_user: access.user,
             agent_socket: self.surroundings.agent_socket.clone(),
             connect_timeout: None,
-            sudo_passwords: access.sudo_passwords,
-            key_passphrases: access.key_passphrases,
+            sudo_password: access.sudo_password,
+            key_passphrase: access.key_passphrase,
             secrets: secrets.clone(),
         })?;
         Ok((hosts, secrets))
@@ -253,6 +256,22 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
         return vec![Box::new(log), Box::new(progress)];
     }
     vec![Box::new(Log::new(std::io::stderr(), verbosity, zone))]
+}
+
+/// Plugins get the variables that programs need, and no others.
+fn plugins(python_path: PathBuf, events: &Events) -> Arc<Plugins> {
+    let events = events.clone();
+    Plugins::new(Settings {
+        python_path,
+        env: PLUGIN_ENV
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
+            .collect(),
+        limits: windlass_plugin::Limits::default(),
+        log: Arc::new(move |level, component, host, tag, message| {
+            events.log(level, component, host, tag, message)
+        }),
+    })
 }
 
 /// The first SIGINT or SIGTERM asks gently, the second ends everything.

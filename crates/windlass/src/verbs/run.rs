@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use windlass_model::HostName;
 use windlass_model::config::Config;
+use windlass_model::diagnostic::nearest;
 use windlass_model::tasklist::{Job, Stage, Task, Tasklist};
 use windlass_model::tree::Map;
 
@@ -73,7 +74,7 @@ impl Run {
                     "name one with --config FILE",
                 ));
             };
-            hosts.extend(windlass_model::config::hosts_of_group(config, group)?);
+            hosts.extend(group_of(config, group)?);
         }
         let mut seen = std::collections::HashSet::new();
         hosts.retain(|host| seen.insert(host.clone()));
@@ -108,4 +109,17 @@ impl Run {
             ..Tasklist::default()
         }
     }
+}
+
+fn group_of(config: &Config, name: &str) -> Result<Vec<HostName>, Ending> {
+    let groups = config.hostgroups()?;
+    if let Some(group) = groups.iter().find(|g| g.name == name) {
+        return Ok(group.hosts.clone());
+    }
+    let known: Vec<&str> = groups.iter().map(|g| g.name.as_str()).collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the config has: {}", known.join(", ")),
+    };
+    Err(Ending::input(format!("unknown hostgroup `{name}`"), hint))
 }
