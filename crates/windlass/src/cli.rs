@@ -99,6 +99,8 @@ pub enum Verb {
     Generators(verbs::generators::Generators),
     /// Print the JSON Schema of a format
     Schema(verbs::schema::Schema),
+    /// Deploy a sample service to this machine and show it answer
+    Quickstart(verbs::quickstart::Quickstart),
     /// Print completions for a shell
     Completions(verbs::completions::Completions),
     /// Print the manual page

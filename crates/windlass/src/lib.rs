@@ -8,6 +8,7 @@ mod making;
 mod output;
 mod program;
 mod python;
+mod quickstart;
 mod reporters;
 mod session;
 mod surroundings;

@@ -82,6 +82,7 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Commands(verb) => verb.run(program),
         Verb::Generators(verb) => verb.run(program),
         Verb::Schema(verb) => verb.run(program),
+        Verb::Quickstart(verb) => verb.run(program).await,
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     }

@@ -7,6 +7,7 @@ pub mod generators;
 pub mod init;
 pub mod man;
 pub mod plan;
+pub mod quickstart;
 pub mod run;
 pub mod runs;
 pub mod schema;

@@ -43,6 +43,17 @@ enum Action {
 }
 
 impl Service {
+    /// Stopping a service of a config, everywhere.
+    pub fn stop(service: &str, config: &std::path::Path) -> Self {
+        Self {
+            action: Action::Stop,
+            service: service.to_owned(),
+            config: Some(config.to_owned()),
+            hosts: Vec::new(),
+            concurrency: 1,
+        }
+    }
+
     /// Does it on every host of the service, within `--concurrency`.
     pub async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
