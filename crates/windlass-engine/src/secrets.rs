@@ -41,6 +41,12 @@ impl Secrets {
         Self { values, finder }
     }
 
+    /// These and those of `other` together.
+    pub fn with(&self, other: &Secrets) -> Self {
+        let values = self.values.iter().chain(&other.values);
+        Self::new(values.map(|(k, v)| (k.clone(), v.clone())).collect())
+    }
+
     /// `text` with its secrets put in; `None` when one was not resolved.
     pub fn fill(&self, text: &Text) -> Option<SecretValue> {
         text.resolve(|s| self.values.get(s).cloned())

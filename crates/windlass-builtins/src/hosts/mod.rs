@@ -1,1 +1,3 @@
 //! Where steps are done: local, and over SSH.
+
+pub mod ssh;

@@ -1,0 +1,42 @@
+//! `windlass generators`: what a config's `platform` may name.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::ending::Ending;
+use crate::output::{print, print_json};
+use crate::program::Program;
+
+/// Lists the generators: what a config's `platform` may name
+#[derive(Debug, Args)]
+pub struct Generators {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Generators {
+    /// Prints them, the user's own in `generators/` here included.
+    pub fn run(self, program: &Program) -> Result<(), Ending> {
+        let registry = program.registry();
+        let own =
+            windlass_builtins::plugins::list(&program.surroundings.directory.join("generators"))
+                .map_err(|e| Ending::own("generators/", e))?;
+        if self.json {
+            let built_in = registry
+                .generators()
+                .map(|g| json!({"name": g.name(), "about": g.about(), "file": null}));
+            let files = own
+                .iter()
+                .map(|(name, file)| json!({"name": name, "about": null, "file": file}));
+            return print_json(&built_in.chain(files).collect::<Vec<Value>>());
+        }
+        let built_in = registry
+            .generators()
+            .map(|g| format!("{:<22} {}\n", g.name(), g.about()));
+        let files = own
+            .iter()
+            .map(|(name, file)| format!("{name:<22} {}\n", file.display()));
+        print(&built_in.chain(files).collect::<String>())
+    }
+}
