@@ -227,6 +227,7 @@ impl Supervisor {
                     Some(line) => self.serve(line.bytes, line.cut).await,
                 },
                 _ = self.child.wait() => {
+                    self.shared.group.leader_ended();
                     // What it wrote before it ended counts.
                     let _ = timeout(LAST_WORDS_TIME, async {
                         while let Some(line) = self.lines.next().await {

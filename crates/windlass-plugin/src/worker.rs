@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::callbacks::{Callbacks, Log, NoCallbacks};
 use crate::describe::Description;
@@ -26,6 +26,7 @@ pub struct Worker {
     log: Log,
     state: Mutex<State>,
     timed: Semaphore,
+    closed: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -33,7 +34,6 @@ struct State {
     current: Option<Arc<Running>>,
     fruitless: u32,
     last_fault: Option<String>,
-    closed: bool,
 }
 
 impl State {
@@ -57,6 +57,7 @@ impl Worker {
             log,
             state: Mutex::default(),
             timed: Semaphore::new(TIMED_CALLS),
+            closed: watch::Sender::new(false),
         }
     }
 
@@ -97,11 +98,9 @@ impl Worker {
     /// Ends it: stdin is closed, then TERM, then KILL, with the close time between them. Open calls fail at once, and no
     /// call can be made after this.
     pub async fn close(&self) {
-        let running = {
-            let mut state = self.state.lock().await;
-            state.closed = true;
-            state.current.take()
-        };
+        // A process that is being started is dropped by this, and lets go of the state.
+        self.closed.send_replace(true);
+        let running = self.state.lock().await.current.take();
         if let Some(running) = running {
             running.process.close().await;
         }
@@ -116,9 +115,8 @@ impl Worker {
 
     async fn running(&self) -> Result<Arc<Running>, CallError> {
         let mut state = self.state.lock().await;
-        if state.closed {
-            let closed = format!("the plugin `{}` was closed", self.spec.name);
-            return Err(CallError::Broken(closed));
+        if *self.closed.borrow() {
+            return Err(self.was_closed());
         }
         if let Some(running) = &state.current {
             match running.process.shared.calls.ended() {
@@ -133,7 +131,12 @@ impl Worker {
             let text = format!("{why} ({FRUITLESS_STARTS} times; it is not started again)");
             return Err(CallError::Broken(text));
         }
-        match self.start().await {
+        let mut closed = self.closed.subscribe();
+        let started = tokio::select! {
+            started = self.start() => started,
+            _ = closed.wait_for(|closed| *closed) => return Err(self.was_closed()),
+        };
+        match started {
             Ok(running) => {
                 let running = Arc::new(running);
                 state.current = Some(running.clone());
@@ -144,6 +147,10 @@ impl Worker {
                 Err(error)
             }
         }
+    }
+
+    fn was_closed(&self) -> CallError {
+        CallError::Broken(format!("the plugin `{}` was closed", self.spec.name))
     }
 
     async fn start(&self) -> Result<Running, CallError> {

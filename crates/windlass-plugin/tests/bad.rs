@@ -229,3 +229,18 @@ async fn one_that_never_reads_is_silent() {
         "{why}"
     );
 }
+
+#[tokio::test]
+async fn closing_does_not_wait_for_one_that_never_gets_started() {
+    let rig = program(&["sleep", "60"], limits(), &[]);
+    let began = Instant::now();
+    let (described, ()) = tokio::join!(rig.worker.describe(), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        rig.worker.close().await;
+    });
+    assert_eq!(
+        described.unwrap_err().to_string(),
+        "the plugin `commands/all` was closed"
+    );
+    assert!(began.elapsed() < Duration::from_secs(3));
+}

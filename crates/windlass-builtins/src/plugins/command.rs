@@ -1,6 +1,5 @@
 //! Commands that a plugin backs.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -232,10 +231,6 @@ impl Command for PluginCommand {
 
     fn repeat(&self) -> Repeat {
         self.repeat
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        Vec::new()
     }
 
     fn said(&self) -> Vec<(Level, String)> {
