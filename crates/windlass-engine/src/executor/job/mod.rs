@@ -104,7 +104,12 @@ impl JobRun<'_> {
             }
             let verdict = match self.front_to_its_end(&mut next).await {
                 Ok(verdict) | Err(Broken::Verdict(verdict)) => verdict,
-                Err(Broken::Lost(error)) => self.settle(error).await,
+                Err(Broken::Lost(error)) => {
+                    // What was sent along is gone with the link; whatever goes on sends it again.
+                    self.flights.truncate(1);
+                    next = self.flights.front().map_or(next, |f| f.index + 1);
+                    self.settle(error).await
+                }
             };
             let Some(flight) = self.flights.pop_front() else {
                 return JobEnd::Failed;
