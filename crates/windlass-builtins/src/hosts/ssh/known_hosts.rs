@@ -29,9 +29,9 @@ const MAX_NAMES: usize = 100_000;
 pub enum Verdict {
     /// It is the host's.
     Known,
-    /// They have no key of this kind for the host.
+    /// They have no key for the host.
     Unknown,
-    /// They have another key of this kind for the host.
+    /// They have other keys for the host, and not this one.
     Changed {
         /// The file that has it.
         file: PathBuf,
@@ -123,18 +123,28 @@ impl KnownHosts {
         let (Ok(key), Ok(signer)) = (bare.to_bytes(), authority.to_bytes()) else {
             return Verdict::Unknown;
         };
-        let ports = if port == 22 { &[22][..] } else { &[port, 22][..] };
+        let ports = if port == 22 {
+            &[22][..]
+        } else {
+            &[port, 22][..]
+        };
         for port in ports {
             let name = line::name(host, *port);
             let entries = self.all(&name);
             let with = |mark: Mark, bytes: &[u8]| {
                 let same = |e: &&Entry| e.mark == Some(mark) && *e.key == *bytes;
-                entries.iter().filter_map(|i| self.entries.get(*i)).find(same)
+                entries
+                    .iter()
+                    .filter_map(|i| self.entries.get(*i))
+                    .find(same)
             };
-            if let Some(entry) = with(Mark::Revoked, &key).or_else(|| with(Mark::Revoked, &signer)) {
+            if let Some(entry) = with(Mark::Revoked, &key).or_else(|| with(Mark::Revoked, &signer))
+            {
                 return self.revoked(entry);
             }
-            if with(Mark::Authority, &signer).is_some() && is_good(certificate, &authority, host, now_unix) {
+            if with(Mark::Authority, &signer).is_some()
+                && is_good(certificate, &authority, host, now_unix)
+            {
                 return Verdict::Known;
             }
         }
@@ -171,7 +181,8 @@ impl KnownHosts {
                 Ok(Some(line)) => line,
                 Ok(None) => continue,
                 Err(why) => {
-                    self.notes.push(format!("{}:{}: passed over: {why}", file.display(), i + 1));
+                    self.notes
+                        .push(format!("{}:{}: passed over: {why}", file.display(), i + 1));
                     continue;
                 }
             };
@@ -197,11 +208,17 @@ impl KnownHosts {
     fn check_name(&self, name: &str, algorithm: &Algorithm, key: &[u8]) -> Verdict {
         let near = self.near(name);
         let of = |indices: &[usize]| -> Vec<&Entry> {
-            indices.iter().filter_map(|i| self.entries.get(*i)).collect()
+            indices
+                .iter()
+                .filter_map(|i| self.entries.get(*i))
+                .collect()
         };
         let known = |e: &&Entry| e.mark.is_none() && *e.key == *key;
         let entries = of(&near);
-        if let Some(entry) = entries.iter().find(|e| e.mark == Some(Mark::Revoked) && *e.key == *key) {
+        if let Some(entry) = entries
+            .iter()
+            .find(|e| e.mark == Some(Mark::Revoked) && *e.key == *key)
+        {
             return self.revoked(entry);
         }
         if entries.iter().any(known) {
@@ -211,16 +228,23 @@ impl KnownHosts {
         if entries.iter().any(known) {
             return Verdict::Known;
         }
-        let family = line::family(algorithm.as_str());
-        let other = |e: &&&Entry| e.mark.is_none() && line::family(&e.algorithm) == family;
-        match entries.iter().find(other) {
-            Some(entry) => Verdict::Changed { file: self.file(entry), line: entry.line },
+        // As in OpenSSH a key of a kind that was not seen before is no less of a change. A line of its kind says more.
+        let others = || entries.iter().filter(|e| e.mark.is_none());
+        let alike = others().find(|e| *e.algorithm == *bare_name(algorithm));
+        match alike.or_else(|| others().next()) {
+            Some(entry) => Verdict::Changed {
+                file: self.file(entry),
+                line: entry.line,
+            },
             None => Verdict::Unknown,
         }
     }
 
     fn revoked(&self, entry: &Entry) -> Verdict {
-        Verdict::Revoked { file: self.file(entry), line: entry.line }
+        Verdict::Revoked {
+            file: self.file(entry),
+            line: entry.line,
+        }
     }
 
     fn file(&self, entry: &Entry) -> PathBuf {
@@ -246,7 +270,11 @@ impl KnownHosts {
                 .map(|(i, _)| *i),
         );
         let marked = self.hashed_marked.iter();
-        found.extend(marked.filter(|(_, hashed)| hashed.is(name)).map(|(i, _)| *i));
+        found.extend(
+            marked
+                .filter(|(_, hashed)| hashed.is(name))
+                .map(|(i, _)| *i),
+        );
         found
     }
 
@@ -257,7 +285,11 @@ impl KnownHosts {
         }
         let mut found = self.near(name);
         let hashed = self.hashed.iter();
-        found.extend(hashed.filter(|(_, hashed)| hashed.is(name)).map(|(i, _)| *i));
+        found.extend(
+            hashed
+                .filter(|(_, hashed)| hashed.is(name))
+                .map(|(i, _)| *i),
+        );
         found.sort_unstable();
         found.dedup();
         let found: Arc<[usize]> = found.into();
@@ -288,6 +320,14 @@ fn is_good(certificate: &Certificate, authority: &PublicKey, host: &str, now: u6
             .is_ok()
 }
 
+/// The name of the kind of key, as it stands in the key itself: RSA keys are `ssh-rsa` whatever they sign with.
+fn bare_name(algorithm: &Algorithm) -> &str {
+    match algorithm {
+        Algorithm::Rsa { .. } => "ssh-rsa",
+        other => other.as_str(),
+    }
+}
+
 /// The text of a file; `None` when it is not there.
 fn read(path: &Path) -> io::Result<Option<String>> {
     let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
@@ -304,6 +344,8 @@ fn read(path: &Path) -> io::Result<Option<String>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_SIZE).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?
+        .take(MAX_SIZE)
+        .read_to_end(&mut bytes)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

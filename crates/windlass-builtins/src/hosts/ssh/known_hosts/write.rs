@@ -6,23 +6,26 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use russh::keys::PublicKey;
 
+use super::bare_name;
 use super::line::{self, Line, Names};
 use crate::hosts::ssh::config::pattern::any_matches;
 
 /// How long to wait for another Windlass that is writing.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
-/// The line, without its end, that makes `key` known as that of `host` on `port`.
-pub fn line_for(host: &str, port: u16, key: &PublicKey) -> io::Result<String> {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "*?!,|@#".contains(c);
-    if host.is_empty() || host.contains(odd) {
-        return Err(invalid(format!("`{host}` is not a host name")));
-    }
-    let bare = PublicKey::new(key.key_data().clone(), "");
-    let text = bare.to_openssh().map_err(|e| invalid(e.to_string()))?;
-    Ok(format!("{} {}", line::name(host, port), text.trim()))
+/// The line, without its end, that makes `key` known as that of `host` on `port`. A host that is not a name (blanks,
+/// wildcards) gives a line that [`append`] and [`replace`] refuse.
+pub fn line_for(host: &str, port: u16, key: &PublicKey) -> String {
+    let bytes = key.to_bytes().unwrap_or_default();
+    let name = line::name(host, port);
+    format!(
+        "{name} {} {}",
+        bare_name(&key.algorithm()),
+        BASE64.encode(&bytes)
+    )
 }
 
 /// Adds `lines` to `file` and returns how many were new: those that are there already are not written twice. Creates
@@ -42,7 +45,10 @@ pub fn append(file: &Path, lines: &[String]) -> io::Result<usize> {
     let old = String::from_utf8_lossy(&bytes);
     let mut fresh: Vec<&str> = Vec::new();
     for line in lines.iter().map(|l| l.trim()) {
-        let there = old.lines().chain(fresh.iter().copied()).any(|o| same(o, line));
+        let there = old
+            .lines()
+            .chain(fresh.iter().copied())
+            .any(|o| same(o, line));
         if !there {
             fresh.push(line);
         }
@@ -60,7 +66,10 @@ pub fn append(file: &Path, lines: &[String]) -> io::Result<usize> {
     });
     // In place, not by rename: OpenSSH appends too, without a lock, and its line must not be lost.
     let end = open.seek(io::SeekFrom::End(0))?;
-    if let Err(e) = open.write_all(text.as_bytes()).and_then(|()| open.sync_all()) {
+    if let Err(e) = open
+        .write_all(text.as_bytes())
+        .and_then(|()| open.sync_all())
+    {
         let _ = open.set_len(end);
         return Err(e);
     }
@@ -121,17 +130,26 @@ pub fn replace(file: &Path, host: &str, port: u16, lines: &[String]) -> io::Resu
 
 /// `None`: the line is not about `name`. `Some(None)`: nothing is left of it without `name`.
 fn without(text: &str, name: &str) -> Option<Option<String>> {
-    let line = Line::parse(text).ok().flatten().filter(|l| l.mark.is_none())?;
+    let line = Line::parse(text)
+        .ok()
+        .flatten()
+        .filter(|l| l.mark.is_none())?;
     let rest = match &line.names {
         Names::Hashed(hashed) => return hashed.is(name).then_some(None),
         Names::Plain(list) => {
             list.iter().any(|n| n == name).then_some(())?;
-            let kept = line.field.split(',').filter(|n| !n.eq_ignore_ascii_case(name));
+            let kept = line
+                .field
+                .split(',')
+                .filter(|n| !n.eq_ignore_ascii_case(name));
             kept.collect::<Vec<_>>().join(",")
         }
         Names::Patterns(list) => {
             any_matches(name, list.iter().map(String::as_str)).then_some(())?;
-            let kept = line.field.split(',').filter(|n| !n.eq_ignore_ascii_case(name));
+            let kept = line
+                .field
+                .split(',')
+                .filter(|n| !n.eq_ignore_ascii_case(name));
             format!("{},!{name}", kept.collect::<Vec<_>>().join(","))
         }
     };
@@ -155,6 +173,9 @@ fn check(lines: &[String]) -> io::Result<()> {
             return Err(invalid(format!("more than one line: {text:?}")));
         }
         match Line::parse(text) {
+            Ok(Some(line)) if line.mark.is_none() && matches!(line.names, Names::Patterns(_)) => {
+                return Err(invalid(format!("a key for more than one host: {text:?}")));
+            }
             Ok(Some(_)) => {}
             Ok(None) => return Err(invalid(format!("not a known_hosts line: {text:?}"))),
             Err(why) => return Err(invalid(format!("not a known_hosts line: {text:?}: {why}"))),
@@ -167,7 +188,10 @@ fn check(lines: &[String]) -> io::Result<()> {
 fn lock(file: &Path) -> io::Result<File> {
     let folder = folder(file);
     if !folder.exists() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     let handle = File::open(folder)?;
     let end = Instant::now() + LOCK_LIMIT;
@@ -195,7 +219,11 @@ fn folder(file: &Path) -> &Path {
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let _ = fs::remove_file(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()
