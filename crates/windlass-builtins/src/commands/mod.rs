@@ -1,9 +1,44 @@
 //! The built-in commands, one a file. `commands.md` of the documentation lists them; it is generated from here.
 
 pub mod args;
+pub mod check_service;
+pub mod control;
+pub mod control_service;
+pub mod dbmigration;
+pub mod disable_loadbalancer;
+pub mod enable_loadbalancer;
+pub mod execute_command;
+pub mod haproxy;
+pub mod http_notify;
+pub mod notice;
+pub mod reload_service;
+pub mod restart_service;
 pub mod scripted;
+pub mod send_graphite;
+pub mod service_action;
+pub mod shell_line;
+pub mod start_service;
+pub mod stop_service;
+pub mod test_command;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use windlass_engine::registry::Registry;
 
 /// Registers every built-in command.
-pub fn register(_registry: &mut Registry) {}
+pub fn register(registry: &mut Registry) {
+    registry.command(check_service::CheckService);
+    registry.command(control_service::ControlService);
+    registry.command(dbmigration::DbMigration);
+    registry.command(disable_loadbalancer::DisableLoadbalancer);
+    registry.command(enable_loadbalancer::EnableLoadbalancer);
+    registry.command(execute_command::ExecuteCommand);
+    registry.command(http_notify::HttpNotify("http_notify"));
+    registry.command(http_notify::HttpNotify("pipeline_notify"));
+    registry.command(reload_service::ReloadService);
+    registry.command(restart_service::RestartService);
+    registry.command(send_graphite::SendGraphite);
+    registry.command(start_service::StartService);
+    registry.command(stop_service::StopService);
+    registry.command(test_command::TestCommand);
+}
