@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
 use crate::secret::SecretRef;
 use crate::tasklist::name_fault;
 use crate::text::Text;
-use crate::tree::{Entry, Map, NO_SECRET_HERE, Node, Value, decode};
+use crate::tree::{Entry, Map, Node, Value, decode};
 
 /// What was found wrong so far.
 pub(super) struct Found<'a> {
@@ -61,6 +61,12 @@ impl<'a> Found<'a> {
     ) {
         let source = self.source.map(|source| source.masked(secret));
         self.tell(Diagnostic::warning(message), source, span, path, Some(hint));
+    }
+
+    /// Sorts by place in the text.
+    pub(super) fn in_order(&mut self) {
+        let start = |d: &Diagnostic| d.place.as_ref().map(|place| place.span.start);
+        self.diagnostics.0.sort_by_key(start);
     }
 
     fn tell(
@@ -287,7 +293,7 @@ impl<'a> At<'a> {
     pub(super) fn wrong<T>(&self, wanted: &str, found: &mut Found) -> Option<T> {
         let key = self.key;
         let message = match &self.node.value {
-            Value::Secret(_) => NO_SECRET_HERE.to_owned(),
+            Value::Secret(_) => format!("`{key}` cannot be a secret reference; {wanted} is wanted"),
             Value::Int(int) => format!("`{key}` is {int}, but {wanted} is wanted"),
             _ => format!("`{key}` is {}, but {wanted} is wanted", self.node.kind()),
         };

@@ -12,6 +12,9 @@ use crate::tree::{Map, Value};
 /// So many names are compared in search of slips, that big configs stay quick.
 const MOST_COMPARED: usize = 100_000;
 
+/// Shorter names are near to each other by chance.
+const LEAST_LETTERS: usize = 4;
+
 /// Hosts under one name.
 #[derive(Clone, Debug)]
 pub struct HostGroup {
@@ -247,7 +250,8 @@ impl<'a> Resolver<'a> {
     /// The group that may have been meant. `app1` beside a group `app` is a host.
     fn slip(&mut self, name: &str) -> Option<&'a str> {
         self.compared += self.groups.len();
-        if self.in_groups.contains(name) || self.compared > MOST_COMPARED {
+        let is_short = name.chars().count() < LEAST_LETTERS;
+        if is_short || self.in_groups.contains(name) || self.compared > MOST_COMPARED {
             return None;
         }
         let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -57,22 +57,26 @@ pub fn read(source: &Arc<Source>, options: &Map) -> Result<(Config, Diagnostics)
         tree,
         platform,
     };
-    let mut warnings = found.diagnostics;
     let shared = config.check();
     if shared.has_errors() && config.platform == rolling::PLATFORM {
         // All errors at once: the generator's own with those of everybody.
-        warnings.extend(
-            rolling::RollingConfig::read(&config)
-                .err()
-                .unwrap_or(shared),
-        );
+        let all = rolling::RollingConfig::read(&config).err();
+        found.diagnostics.extend(all.unwrap_or(shared));
     } else {
-        warnings.extend(shared);
+        found.diagnostics.extend(shared);
     }
+    found.in_order();
+    let warnings = found.diagnostics;
     if warnings.has_errors() {
         return Err(warnings);
     }
     Ok((config, warnings))
+}
+
+/// Where a text is pointed at that lacks something.
+fn beginning(whole: Span) -> Span {
+    let start = whole.start as usize;
+    Span::new(start, start + 1)
 }
 
 /// The name of the generator. It may become part of a path, so it is a plain word.
@@ -82,8 +86,7 @@ fn platform(map: &Map, whole: Span, found: &mut Found) -> String {
         .entry("platform")
         .filter(|e| e.value.value != Value::Null)
     else {
-        // The whole text has no better place than its beginning.
-        let span = Span::new(whole.start as usize, whole.start as usize + 1);
+        let span = beginning(whole);
         found.error(
             span,
             "",
@@ -111,6 +114,10 @@ impl Config {
     pub fn map(&self) -> &Map {
         const EMPTY: &Map = &Map(Vec::new());
         self.tree.as_map().unwrap_or(EMPTY)
+    }
+
+    fn beginning(&self) -> Span {
+        beginning(self.tree.span)
     }
 
     /// A top-level key; null is absent.

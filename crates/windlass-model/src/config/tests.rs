@@ -194,12 +194,24 @@ service:
   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
   "a/b": {hosts: [app]}
 "#), @r#"
+error: windlass.yaml:3:16: `sudo_password` must be a reference to a secret, never the secret itself
+  |
+3 | sudo_password: *******
+  |                ^^^^^^^
+  = key: sudo_password
+  = hint: write `!env NAME`, `!file PATH` or `!command [PROGRAM, ...]`
 error: windlass.yaml:5:8: `app` is a string, but a list is wanted
   |
 5 |   app: app1
   |        ^^^^
   = key: hostgroup.app
   = hint: write `[app1]`
+error: windlass.yaml:6:3: there is no load balancer `fornt`
+  |
+6 |   db: {hosts: [db1, "d b", -x], lb: fornt}
+  |   ^^
+  = key: hostgroup.db.lb
+  = hint: did you mean `front`?
 error: windlass.yaml:6:21: `d b` must not hold blanks or control characters
   |
 6 |   db: {hosts: [db1, "d b", -x], lb: fornt}
@@ -210,12 +222,6 @@ error: windlass.yaml:6:28: `-x` must not begin with `-`
 6 |   db: {hosts: [db1, "d b", -x], lb: fornt}
   |                            ^^
   = key: hostgroup.db.hosts[2]
-error: windlass.yaml:17:3: `a/b` cannot be the name of a service
-   |
-17 |   "a/b": {hosts: [app]}
-   |   ^^^^^
-   = key: service.a/b
-   = hint: it becomes the name of files: letters, digits, `.`, `_`, `-`, `+`, not `.` or `-` at its start
 error: windlass.yaml:7:6: `lb.front` lacks the key `socket` or `port`
   |
 7 | lb: {front: {host: local}, back: {socket: sock}}
@@ -233,84 +239,12 @@ error: windlass.yaml:7:43: `socket` is a string, but an absolute path is wanted
 7 | lb: {front: {host: local}, back: {socket: sock}}
   |                                           ^^^^
   = key: lb.back.socket
-error: windlass.yaml:6:3: there is no load balancer `fornt`
+error: windlass.yaml:8:19: `deployment_order` lacks the service `jobs`
   |
-6 |   db: {hosts: [db1, "d b", -x], lb: fornt}
-  |   ^^
-  = key: hostgroup.db.lb
-  = hint: did you mean `front`?
-error: windlass.yaml:14:17: the service has no hosts: `service.shop.hosts` names none
-   |
-14 |   shop: {hosts: [app], control: {runit: a, systemd: b}}
-   |                 ^^^^^
-   = key: service.shop.hosts
-error: windlass.yaml:14:33: `control` says more than one way: systemd, runit
-   |
-14 |   shop: {hosts: [app], control: {runit: a, systemd: b}}
-   |                                 ^^^^^^^^^^^^^^^^^^^^^^
-   = key: service.shop.control
-   = hint: one of {systemd: UNIT}, {runit: DIR}, {daemontools: DIR}, {start: COMMAND, stop: COMMAND}
-error: windlass.yaml:12:50: `{hots}` stands for nothing here
-   |
-12 | service_defaults: {control_timeout: soon, check: "http://{hots}/"}
-   |                                                  ^^^^^^^^^^^^^^^^
-   = key: service_defaults.check
-   = hint: did you mean `{host}`?
-error: windlass.yaml:12:37: `control_timeout` is a string, but a whole number of at least 1 is wanted
-   |
-12 | service_defaults: {control_timeout: soon, check: "http://{hots}/"}
-   |                                     ^^^^
-   = key: service_defaults.control_timeout
-error: windlass.yaml:15:3: `service.jobs` lacks the key `hosts`
-   |
-15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
-   |   ^^^^
-   = key: service.jobs
-   = hint: hostgroups or hosts, as in `hosts: [app]`
-error: windlass.yaml:15:44: `destination` must be an absolute path without `..`
-   |
-15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
-   |                                            ^^^
-   = key: service.jobs.destination
-error: windlass.yaml:15:19: `service.jobs.control` lacks the key `stop`
-   |
-15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
-   |                   ^^^^^^^^^^
-   = key: service.jobs.control
-   = hint: `start` needs it beside it
-error: windlass.yaml:15:58: `shared` must be a path below the release: relative, without `..`
-   |
-15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
-   |                                                          ^^^^
-   = key: service.jobs.shared[0]
-error: windlass.yaml:15:64: `shared` must be a path below the release: relative, without `..`
-   |
-15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
-   |                                                                ^^^^
-   = key: service.jobs.shared[1]
-error: windlass.yaml:16:17: the service has no hosts: `service.mail.hosts` names none
-   |
-16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
-   |                 ^^
-   = key: service.mail.hosts
-error: windlass.yaml:16:61: `lb_service` must be `backend/server`, as HAProxy calls them
-   |
-16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
-   |                                                             ^^^
-   = key: service.mail.lb_service
-   = hint: as in `shop/{host}`
-error: windlass.yaml:16:3: `service.mail` lacks the key `properties_path`
-   |
-16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
-   |   ^^^^
-   = key: service.mail
-   = hint: where the files of `properties: true` are copied to
-error: windlass.yaml:16:31: `check` and `check_command` say the same
-   |
-16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
-   |                               ^^^^^^^^^^^^^
-   = key: service.mail.check_command
-   = hint: keep one of them
+8 | deployment_order: [shop, [shpo], shop]
+  |                   ^^^^^^^^^^^^^^^^^^^^
+  = key: deployment_order
+  = hint: name every service, or put it into `ignore_packages`
 error: windlass.yaml:8:27: there is no service `shpo`
   |
 8 | deployment_order: [shop, [shpo], shop]
@@ -323,12 +257,6 @@ error: windlass.yaml:8:34: the service `shop` stands in `deployment_order` twice
   |                                  ^^^^
   = key: deployment_order[2]
   = hint: keep one of them
-error: windlass.yaml:8:19: `deployment_order` lacks the service jobs
-  |
-8 | deployment_order: [shop, [shpo], shop]
-  |                   ^^^^^^^^^^^^^^^^^^^^
-  = key: deployment_order
-  = hint: name every service, or put it into `ignore_packages`
 error: windlass.yaml:9:21: `deploy_concurrency` is 0, but a whole number of at least 1, or a share as in `25%`, is wanted
   |
 9 | deploy_concurrency: 0
@@ -354,12 +282,79 @@ error: windlass.yaml:11:25: `carbon_port` is 0, but a whole number from 1 to 655
 11 | graphite: {carbon_port: 0}
    |                         ^
    = key: graphite.carbon_port
-error: windlass.yaml:3:16: `sudo_password` must be a reference to a secret, never the secret itself
-  |
-3 | sudo_password: *******
-  |                ^^^^^^^
-  = key: sudo_password
-  = hint: write `!env NAME`, `!file PATH` or `!command [PROGRAM, ...]`
+error: windlass.yaml:12:37: `control_timeout` is a string, but a whole number of at least 1 is wanted
+   |
+12 | service_defaults: {control_timeout: soon, check: "http://{hots}/"}
+   |                                     ^^^^
+   = key: service_defaults.control_timeout
+error: windlass.yaml:12:50: `{hots}` stands for nothing here
+   |
+12 | service_defaults: {control_timeout: soon, check: "http://{hots}/"}
+   |                                                  ^^^^^^^^^^^^^^^^
+   = key: service_defaults.check
+   = hint: did you mean `{host}`?
+error: windlass.yaml:14:33: `control` says more than one way: systemd, runit
+   |
+14 |   shop: {hosts: [app], control: {runit: a, systemd: b}}
+   |                                 ^^^^^^^^^^^^^^^^^^^^^^
+   = key: service.shop.control
+   = hint: one of {systemd: UNIT}, {runit: DIR}, {daemontools: DIR}, {start: COMMAND, stop: COMMAND}
+error: windlass.yaml:15:3: `service.jobs` lacks the key `hosts`
+   |
+15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
+   |   ^^^^
+   = key: service.jobs
+   = hint: hostgroups or hosts, as in `hosts: [app]`
+error: windlass.yaml:15:19: `service.jobs.control` lacks the key `stop`
+   |
+15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
+   |                   ^^^^^^^^^^
+   = key: service.jobs.control
+   = hint: `start` needs it beside it
+error: windlass.yaml:15:44: `destination` must be an absolute path without `..`
+   |
+15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
+   |                                            ^^^
+   = key: service.jobs.destination
+error: windlass.yaml:15:58: `shared` must be a path below the release: relative, without `..`
+   |
+15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
+   |                                                          ^^^^
+   = key: service.jobs.shared[0]
+error: windlass.yaml:15:64: `shared` must be a path below the release: relative, without `..`
+   |
+15 |   jobs: {control: {start: x}, destination: tmp, shared: [/etc, ../x]}
+   |                                                                ^^^^
+   = key: service.jobs.shared[1]
+error: windlass.yaml:16:3: `service.mail` lacks the key `properties_path`
+   |
+16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
+   |   ^^^^
+   = key: service.mail
+   = hint: where the files of `properties: true` are copied to
+error: windlass.yaml:16:17: the service has no hosts: `service.mail.hosts` names none
+   |
+16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
+   |                 ^^
+   = key: service.mail.hosts
+error: windlass.yaml:16:31: `check` and `check_command` say the same
+   |
+16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
+   |                               ^^^^^^^^^^^^^
+   = key: service.mail.check_command
+   = hint: keep one of them
+error: windlass.yaml:16:61: `lb_service` must be `backend/server`, as HAProxy calls them
+   |
+16 |   mail: {hosts: [], check: x, check_command: y, lb_service: one, properties: true}
+   |                                                             ^^^
+   = key: service.mail.lb_service
+   = hint: as in `shop/{host}`
+error: windlass.yaml:17:3: `a/b` cannot be the name of a service
+   |
+17 |   "a/b": {hosts: [app]}
+   |   ^^^^^
+   = key: service.a/b
+   = hint: it becomes the name of files: letters, digits, `.`, `_`, `-`, `+`, not `.` or `-` at its start
 "#);
 }
 
@@ -388,6 +383,11 @@ warning: windlass.yaml:4:1: `deploy_concurency` is not a key of Windlass's; it i
   | ^^^^^^^^^^^^^^^^^
   = key: deploy_concurency
   = hint: did you mean `deploy_concurrency`?
+warning: windlass.yaml:6:31: the host `a1` stands in the group `app` twice
+  |
+6 | hostgroup: {app: {hosts: [a1, a1], lbs: x}, frontend: [f1]}
+  |                               ^^
+  = key: hostgroup.app.hosts[1]
 warning: windlass.yaml:6:36: `lbs` is not a key of Windlass's; it is kept as your own
   |
 6 | hostgroup: {app: {hosts: [a1, a1], lbs: x}, frontend: [f1]}
@@ -412,11 +412,6 @@ warning: windlass.yaml:8:81: `sudoo` is not a key of Windlass's; it is kept as y
   |                                                                                 ^^^^^
   = key: service.shop.control.sudoo
   = hint: did you mean `sudo`?
-warning: windlass.yaml:6:31: the host `a1` stands in the group `app` twice
-  |
-6 | hostgroup: {app: {hosts: [a1, a1], lbs: x}, frontend: [f1]}
-  |                               ^^
-  = key: hostgroup.app.hosts[1]
 warning: windlass.yaml:8:18: `frontedn` is no hostgroup, so it is taken for a host
   |
 8 |   shop: {hosts: [frontedn, app1, app], chek: x, ports: [1], control: {runit: x, sudoo: true}}
@@ -453,18 +448,18 @@ error: windlass.yaml:6:50: `{environment}` stands for nothing here, in the servi
   |                                                  ^^^^^^^^^^^^^^^^^^^^
   = key: service.mail.install_location
   = hint: give the config an `environment`
-error: windlass.yaml:6:118: `{colour}` stands for nothing here
-  |
-6 | ", migration_command: "x {verison}", unpack_dir: "{colour}"}
-  |                                                  ^^^^^^^^^^
-  = key: service.mail.unpack_dir
-  = hint: known: service, servicename, version, host, hostname, port, environment; write `{{colour}}` for the braces themselves
 error: windlass.yaml:6:91: `{verison}` stands for nothing here
   |
 6 | cation: "/opt/{environment}", migration_command: "x {verison}", unpack_dir: "{colour}"}
   |                                                  ^^^^^^^^^^^^^
   = key: service.mail.migration_command
   = hint: did you mean `{version}`?
+error: windlass.yaml:6:118: `{colour}` stands for nothing here
+  |
+6 | ", migration_command: "x {verison}", unpack_dir: "{colour}"}
+  |                                                  ^^^^^^^^^^
+  = key: service.mail.unpack_dir
+  = hint: known: service, servicename, version, host, hostname, port, environment; write `{{colour}}` for the braces themselves
 "#);
 }
 
@@ -521,7 +516,10 @@ error: windlass.yaml:1:11: `platform` must be a word of letters, digits, `-`, `_
   = hint: as in `platform: rolling`
 "#);
     assert_snapshot!(told("platform: rolling\n"), @r#"
-error: the config lacks the key `service`
+error: windlass.yaml:1:1: the config lacks the key `service`
+  |
+1 | platform: rolling
+  | ^
   = hint: as in `service: {shop: {hosts: [app]}}`
 "#);
     assert!(told("").contains("lacks the key `platform`"));
@@ -606,4 +604,26 @@ proptest::proptest! {
     fn no_template_makes_expanding_panic(text in "[{}a-c$ é]{0,20}") {
         let _ = expand(&text, &Vars::default());
     }
+}
+
+#[test]
+fn a_service_missing_from_the_order_is_an_error_that_lists_it() {
+    assert_snapshot!(told(r#"
+platform: rolling
+deployment_order: [a]
+ignore_packages: [d]
+service:
+  a: {hosts: [h]}
+  b: {hosts: [h]}
+  c: {hosts: [h]}
+  d: {hosts: [h]}
+  e: {hosts: [h], properties: true, properties_path: /etc/e}
+"#), @r#"
+error: windlass.yaml:3:19: `deployment_order` lacks the services `b`, `c`
+  |
+3 | deployment_order: [a]
+  |                   ^^^
+  = key: deployment_order
+  = hint: name every service, or put it into `ignore_packages`
+"#);
 }

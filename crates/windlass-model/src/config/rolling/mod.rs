@@ -80,8 +80,10 @@ impl RollingConfig {
     pub fn read(config: &Config) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Found::new(config.source.as_ref());
         let hostgroups = shared(config, &mut found, hosts::groups);
+        let groups_are_whole = !found.diagnostics.has_errors();
         let written = shared(config, &mut found, hosts::services);
-        let top = Fields::top(config.map());
+        let mut top = Fields::top(config.map());
+        top.span = config.beginning();
         let balancers = lb::read(&top, &hostgroups, &mut found);
         if written.is_empty() && !top.has("service") {
             top.missing(
@@ -94,6 +96,7 @@ impl RollingConfig {
         let context = service::Context {
             environment: top.get("environment").and_then(|at| at.node.as_str()),
             hostgroups: &hostgroups,
+            groups_are_whole,
         };
         let services: Vec<RollingService> = written
             .iter()
@@ -145,6 +148,7 @@ impl RollingConfig {
             let place = d.place.as_ref().map(|place| place.span.start);
             told.insert((place, d.key.clone(), d.message.clone()))
         });
+        found.in_order();
         if found.diagnostics.has_errors() {
             return Err(found.diagnostics);
         }

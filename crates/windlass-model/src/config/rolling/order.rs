@@ -51,8 +51,11 @@ pub(super) fn read(
         .collect();
     if let (false, Some(at)) = (missing.is_empty(), top.get("deployment_order")) {
         let message = match missing.as_slice() {
-            [one] => format!("`deployment_order` lacks the service {one}"),
-            more => format!("`deployment_order` lacks the services {}", more.join(", ")),
+            [one] => format!("`deployment_order` lacks the service `{one}`"),
+            more => format!(
+                "`deployment_order` lacks the services `{}`",
+                more.join("`, `")
+            ),
         };
         let hint = "name every service, or put it into `ignore_packages`";
         found.error(at.node.span, &at.path, message, Some(hint.into()));

@@ -104,6 +104,8 @@ pub enum Check {
 pub(super) struct Context<'a> {
     pub(super) environment: Option<&'a str>,
     pub(super) hostgroups: &'a [HostGroup],
+    /// Whether all groups could be read; if not, one without hosts tells nothing.
+    pub(super) groups_are_whole: bool,
 }
 
 pub(super) fn read(
@@ -127,7 +129,7 @@ pub(super) fn read(
         fields,
     };
     let fields = &reader.fields;
-    let hosts = hosts(fields, resolver, found);
+    let hosts = hosts(fields, context, resolver, found);
     let lb_service = reader.backend(found);
     if lb_service.is_some() {
         balanced(fields, &hosts, context.hostgroups, found);
@@ -181,7 +183,12 @@ fn port(fields: &Fields<'_>, found: &mut Found) -> Option<String> {
     }
 }
 
-fn hosts(fields: &Fields<'_>, resolver: &mut Resolver<'_>, found: &mut Found) -> Vec<ServiceHost> {
+fn hosts(
+    fields: &Fields<'_>,
+    context: &Context<'_>,
+    resolver: &mut Resolver<'_>,
+    found: &mut Found,
+) -> Vec<ServiceHost> {
     if !fields.has("hosts") {
         fields.missing(
             "hosts",
@@ -195,6 +202,7 @@ fn hosts(fields: &Fields<'_>, resolver: &mut Resolver<'_>, found: &mut Found) ->
     if named.is_empty()
         && found.diagnostics.0.len() == faults
         && let Some(at) = fields.get("hosts")
+        && (context.groups_are_whole || at.node.as_list().is_some_and(<[_]>::is_empty))
     {
         let message = format!("the service has no hosts: `{}` names none", at.path);
         found.error(at.node.span, &at.path, message, None);
