@@ -15,6 +15,7 @@ pub mod reload_service;
 pub mod restart_service;
 pub mod scripted;
 pub mod send_graphite;
+pub mod sequence;
 pub mod service_action;
 pub mod shell_line;
 pub mod start_service;
