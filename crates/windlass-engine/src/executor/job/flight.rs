@@ -23,6 +23,10 @@ pub(super) struct Flight {
     pub(super) seen: Vec<Seen>,
     /// Steps that were sent ahead and are not heard yet.
     pub(super) ahead: Option<Vec<Step>>,
+    /// Whether its last turn came.
+    pub(super) last: bool,
+    /// Whether a reply was not wanted: its host does nothing of what was sent along.
+    pub(super) stopped: bool,
     /// Whether it may have had an effect.
     pub(super) sent: bool,
     pub(super) began: Option<Instant>,
@@ -58,6 +62,8 @@ impl JobRun<'_> {
             },
             seen: Vec::new(),
             ahead: None,
+            last: false,
+            stopped: false,
             sent: false,
             began: None,
             lines: Lines::default(),

@@ -103,6 +103,9 @@ impl JobRun<'_> {
             let wanted = reply.is_wanted(step);
             self.replied(reply);
             if !wanted {
+                if let Some(front) = self.flights.front_mut() {
+                    front.stopped = true;
+                }
                 return Ok(false);
             }
         }
