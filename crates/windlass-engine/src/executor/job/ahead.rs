@@ -27,7 +27,9 @@ impl JobRun<'_> {
             let together = (&task.host, &self.user_of(task)) == (&target.0, &target.1)
                 && rights(task) == rights(current)
                 && task.code.repeat() == Repeat::Safe
-                && current.code.repeat() == Repeat::Safe;
+                && current.code.repeat() == Repeat::Safe
+                // What it opens would be owed even if it never ran.
+                && task.code.owes().opens.is_empty();
             if !together {
                 break;
             }

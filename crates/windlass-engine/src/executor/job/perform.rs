@@ -26,10 +26,10 @@ impl JobRun<'_> {
         };
         let home = (task.host.clone(), self.user_of(task));
         let rights = rights(task);
-        let alone = steps.iter().all(|s| matches!(s, Step::Run(_)));
-        let mut next = next.filter(|_| alone);
         let mut steps: VecDeque<Step> =
             steps.into_iter().map(|s| with_rights(s, &rights)).collect();
+        let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == rights);
+        let mut next = next.filter(|_| steps.iter().all(same_shell));
         if steps.is_empty() {
             return Err(Failure::new(FailureKind::Panic, "the command asked for no step").into());
         }

@@ -62,15 +62,19 @@ impl JobRun<'_> {
             .await;
             for key in task.code.owes().opens {
                 self.opened.insert(key.clone());
-                if let Ok(mut owed) = self.shared.owed.lock() {
-                    owed.insert(key.clone());
+                let is_new = self
+                    .shared
+                    .owed
+                    .lock()
+                    .is_ok_and(|mut owed| owed.insert(key.clone()));
+                if is_new {
+                    self.emit(What::Owed {
+                        task: name.clone(),
+                        key,
+                        open: true,
+                    })
+                    .await;
                 }
-                self.emit(What::Owed {
-                    task: name.clone(),
-                    key,
-                    open: true,
-                })
-                .await;
             }
         }
         if let Some(flight) = self.flights.back_mut() {
