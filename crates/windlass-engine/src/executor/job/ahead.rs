@@ -82,14 +82,8 @@ impl JobRun<'_> {
             return 0;
         };
         let target = (task.host.clone(), self.user_of(task));
-        match self.talks.remove(&target) {
-            Some(mut talk) => {
-                talk.kill().await;
-                end
-            }
-            // It was ended already, while the task itself was under way.
-            None => 0,
-        }
+        // Where there is none it was ended already, while the task itself was under way.
+        if self.kill(&target).await { end } else { 0 }
     }
 
     /// Reports tasks that were sent along with one that broke its command's promise.

@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 use windlass_model::ids::HostName;
-use windlass_model::outcome::{Failure, Outcome};
+use windlass_model::outcome::Failure;
 use windlass_model::step::{As, Step, Via};
 
 use super::JobRun;
-use crate::command::{Facts, Seen, Verdict};
+use crate::command::{Facts, Seen};
 use crate::executor::lines::Lines;
 use crate::executor::prepare::PreparedTask;
 use crate::host::{HostError, HostErrorKind};
@@ -35,15 +35,15 @@ pub(super) struct Flight {
 
 /// Why a task's steps did not come to their replies.
 pub(super) enum Broken {
-    /// A verdict that stands.
-    Verdict(Verdict),
+    /// They could not be done, or not in time.
+    Failed(Failure),
     /// The link was lost after sending.
     Lost(HostError),
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self::Verdict(Outcome::from(failure).into())
+        Self::Failed(failure)
     }
 }
 

@@ -59,7 +59,16 @@ impl JobRun<'_> {
         self.shared.options.events.send(what).await;
     }
 
+    /// Whether the operator wants everything ended: nothing new is begun then.
+    fn is_over(&self) -> bool {
+        self.shared.options.interrupt.times() >= 2
+    }
+
     async fn run(&mut self) -> JobEnd {
+        if self.is_over() {
+            self.not_run(0, "interrupted").await;
+            return JobEnd::Failed;
+        }
         let before = match self.standing().await {
             Ok(standing) => standing,
             Err(failure) => {
@@ -99,11 +108,16 @@ impl JobRun<'_> {
                 let Some(flight) = self.flight(next, attempt) else {
                     return JobEnd::Succeeded;
                 };
+                if self.is_over() && attempt == 1 {
+                    self.not_run(next, "interrupted").await;
+                    return JobEnd::Failed;
+                }
                 self.flights.push_back(flight);
                 next += 1;
             }
             let verdict = match self.front_to_its_end(&mut next).await {
-                Ok(verdict) | Err(Broken::Verdict(verdict)) => verdict,
+                Ok(verdict) => verdict,
+                Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
                     // What was sent along is gone with the link; whatever goes on sends it again.
                     self.flights.truncate(1);

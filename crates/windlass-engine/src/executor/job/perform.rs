@@ -30,6 +30,7 @@ impl JobRun<'_> {
             steps.into_iter().map(|s| with_rights(s, &rights)).collect();
         let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == rights);
         let mut next = next.filter(|_| steps.iter().all(same_shell));
+        self.may_go_on()?;
         if steps.is_empty() {
             return Err(Failure::new(FailureKind::Panic, "the command asked for no step").into());
         }
