@@ -27,7 +27,9 @@ impl Secrets {
                 let json = serde_json::Value::from(value).to_string();
                 let escaped = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
                 let lines = value.lines().filter(|line| line.len() >= 8);
-                [value.to_owned(), escaped].into_iter().chain(lines.map(str::to_owned))
+                [value.to_owned(), escaped]
+                    .into_iter()
+                    .chain(lines.map(str::to_owned))
             })
             .map(Zeroizing::new)
             .collect();

@@ -6,7 +6,7 @@ use support::Place;
 
 /// A config of platform rolling with one service, whose hosts are local.
 const CONFIG: &str = "platform: rolling\nservice:\n  shop:\n    hosts: [local]\n    destination: @DIR@/tarballs\n    \
-                      install_location: @DIR@/webapps\n    unpack_dir: @DIR@/unpack\n";
+                      install_location: @DIR@/webapps\n";
 
 /// Runs, expects exit status 2 and no record of a run, and shows what was said.
 fn refused(place: &Place, arguments: &[&str]) -> String {

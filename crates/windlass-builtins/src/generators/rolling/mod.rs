@@ -2,6 +2,7 @@
 
 mod deploy;
 mod install;
+mod service;
 mod stages;
 mod target;
 mod tidy;
@@ -22,6 +23,7 @@ use windlass_model::step::Level;
 use windlass_model::tasklist::{Plan, Tasklist};
 
 use super::packages::{hex, some_of};
+pub use service::service_tasklist;
 use stages::Stages;
 use target::{Choice, choose};
 
