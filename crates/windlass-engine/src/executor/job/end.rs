@@ -139,9 +139,7 @@ impl JobRun<'_> {
         self.finish_unbegun(index, failure.into()).await;
         self.not_run(index + 1, "an earlier task of the chain failed")
             .await;
-        for (_, mut talk) in std::mem::take(&mut self.talks) {
-            talk.kill().await;
-        }
+        self.kill_all().await;
         JobEnd::Failed
     }
 
