@@ -109,10 +109,9 @@ impl JobRun<'_> {
             let service = &self.job.receipt.as_ref()?.service;
             b.linked(service).map(str::to_owned)
         });
-        if self.leave_receipt(end, from).await {
-            end
-        } else {
-            JobEnd::Failed
+        match (self.leave_receipt(end, from).await, end) {
+            (false, JobEnd::Succeeded) => JobEnd::Failed,
+            _ => end,
         }
     }
 
