@@ -236,7 +236,10 @@ async fn initialize(
         };
         return Err(unknown.hint(hint).into());
     };
-    let made = AssertUnwindSafe(kind.initialize(cx)).catch_unwind().await;
+    // Called inside of what is guarded: a typed command does its work before there is a future.
+    let made = AssertUnwindSafe(async { kind.initialize(cx).await })
+        .catch_unwind()
+        .await;
     match made {
         Ok(made) => Ok((made?, kind.component().into())),
         Err(panic) => Err(cx

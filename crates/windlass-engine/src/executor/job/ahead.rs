@@ -87,7 +87,7 @@ impl JobRun<'_> {
     }
 
     /// Reports tasks that were sent along with one that broke its command's promise.
-    pub(super) async fn ran_on(&self, tasks: std::ops::Range<usize>) {
+    pub(super) async fn ran_on(&mut self, tasks: std::ops::Range<usize>) {
         let why = "it was sent along with the task before, which its command then called failed though every step \
                    went well; it is safe to run it again";
         for index in tasks {

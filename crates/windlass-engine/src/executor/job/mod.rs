@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use windlass_model::event::What;
 use windlass_model::outcome::{Failure, FailureKind, Outcome};
@@ -32,8 +33,15 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         talks: HashMap::new(),
         flights: VecDeque::new(),
         opened: BTreeSet::new(),
+        finished: 0,
     };
-    let end = run.run().await;
+    let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
+        Ok(end) => end,
+        Err(panic) => {
+            let why = panic_text(&*panic).to_owned();
+            run.panicked(why).await
+        }
+    };
     for (_, talk) in run.talks.drain() {
         talk.close().await;
     }
@@ -48,6 +56,8 @@ struct JobRun<'a> {
     flights: VecDeque<Flight>,
     /// What this job opened and did not close.
     opened: BTreeSet<String>,
+    /// How many tasks have their outcome; they get them in order.
+    finished: usize,
 }
 
 impl JobRun<'_> {
@@ -88,15 +98,20 @@ impl JobRun<'_> {
             }
             return JobEnd::Succeeded;
         }
-        let end = self.chain().await;
+        let end = match AssertUnwindSafe(self.chain()).catch_unwind().await {
+            Ok(end) => end,
+            Err(panic) => {
+                let why = panic_text(&*panic).to_owned();
+                self.panicked(why).await
+            }
+        };
         let from = before.and_then(|b| {
             let service = &self.job.receipt.as_ref()?.service;
             b.linked(service).map(str::to_owned)
         });
-        if self.leave_receipt(end, from).await {
-            end
-        } else {
-            JobEnd::Failed
+        match (self.leave_receipt(end, from).await, end) {
+            (false, JobEnd::Succeeded) => JobEnd::Failed,
+            _ => end,
         }
     }
 

@@ -42,21 +42,8 @@ impl JobRun<'_> {
         }
     }
 
-    /// Does something for the front task, within its time limit and unless the operator ends everything.
-    async fn within<T>(
-        limit: Option<(Instant, u64)>,
-        mut interrupt: Interrupt,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        tokio::select! {
-            biased;
-            () = interrupt.reached(2) => Err(interrupted()),
-            failure = out_of_time(limit) => Err(failure),
-            done = work => Ok(done),
-        }
-    }
-
-    fn bounds(&self) -> (Option<(Instant, u64)>, Interrupt) {
+    /// What bounds the front task.
+    pub(super) fn bounds(&self) -> (Option<(Instant, u64)>, Interrupt) {
         (self.front_limit(), self.shared.options.interrupt.clone())
     }
 
@@ -71,7 +58,7 @@ impl JobRun<'_> {
         }
     }
 
-    /// Sends steps of the last flight. What it opens is owed from here on.
+    /// Sends steps of the last flight.
     pub(super) async fn send(
         &mut self,
         target: &Target,
@@ -91,31 +78,10 @@ impl JobRun<'_> {
             ahead,
         };
         let (limit, interrupt) = self.bounds();
-        let connected = Self::within(limit, interrupt, self.connect(target)).await?;
+        let connected = within(limit, interrupt, self.connect(target)).await?;
         connected.map_err(Failure::from)?;
         if first {
-            let name = task_ref(task);
-            self.emit(What::TaskSent {
-                task: name.clone(),
-                attempt,
-            })
-            .await;
-            for key in task.code.owes().opens {
-                self.opened.insert(key.clone());
-                let is_new = self
-                    .shared
-                    .owed
-                    .lock()
-                    .is_ok_and(|mut owed| owed.insert(key.clone()));
-                if is_new {
-                    self.emit(What::Owed {
-                        task: name.clone(),
-                        key,
-                        open: true,
-                    })
-                    .await;
-                }
-            }
+            self.about_to_send(index, attempt).await;
         }
         if let Some(flight) = self.flights.back_mut() {
             flight.sent = true;
@@ -125,8 +91,44 @@ impl JobRun<'_> {
             return Ok(());
         };
         let secrets = &self.shared.options.secrets;
-        let sent = Self::within(limit, interrupt, talk.send(batch, secrets)).await;
+        let sent = within(limit, interrupt, talk.send(batch, secrets)).await;
         self.intact(target, sent).await
+    }
+
+    /// Ends everything that runs for this job.
+    pub(super) async fn kill_all(&mut self) {
+        for (_, mut talk) in std::mem::take(&mut self.talks) {
+            talk.kill().await;
+        }
+    }
+
+    /// Tells that a task may have an effect from here on. What it opens is owed.
+    pub(super) async fn about_to_send(&mut self, index: usize, attempt: u32) {
+        let Some(task) = self.job.tasks.get(index) else {
+            return;
+        };
+        let name = task_ref(task);
+        self.emit(What::TaskSent {
+            task: name.clone(),
+            attempt,
+        })
+        .await;
+        for key in task.code.owes().opens {
+            self.opened.insert(key.clone());
+            let is_new = self
+                .shared
+                .owed
+                .lock()
+                .is_ok_and(|mut owed| owed.insert(key.clone()));
+            if is_new {
+                self.emit(What::Owed {
+                    task: name.clone(),
+                    key,
+                    open: true,
+                })
+                .await;
+            }
+        }
     }
 
     /// The next thing heard, within the front task's time limit and unless the operator stops everything.
@@ -138,7 +140,7 @@ impl JobRun<'_> {
                 "the conversation is over",
             )));
         };
-        let heard = Self::within(limit, interrupt, talk.hear()).await;
+        let heard = within(limit, interrupt, talk.hear()).await;
         self.intact(target, heard).await
     }
 
@@ -174,7 +176,7 @@ impl JobRun<'_> {
 
     pub(super) async fn pause(&self, delay: Duration) -> Result<(), Broken> {
         let (limit, interrupt) = self.bounds();
-        Ok(Self::within(limit, interrupt, tokio::time::sleep(delay)).await?)
+        Ok(within(limit, interrupt, tokio::time::sleep(delay)).await?)
     }
 
     pub(super) fn user_of(&self, task: &PreparedTask) -> Option<String> {
@@ -230,6 +232,20 @@ impl JobRun<'_> {
     }
 }
 
+/// Does something for the front task, within its time limit and unless the operator ends everything.
+pub(super) async fn within<T>(
+    limit: Option<(Instant, u64)>,
+    mut interrupt: Interrupt,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = interrupt.reached(2) => Err(interrupted()),
+        failure = out_of_time(limit) => Err(failure),
+        done = work => Ok(done),
+    }
+}
+
 fn no_answer(waited: Duration) -> Failure {
     let message = format!("no answer within {} s", waited.as_secs());
     Failure::new(FailureKind::LinkLost, message)
@@ -242,11 +258,11 @@ fn too_long(seconds: u64) -> Failure {
     )
 }
 
-pub(super) fn interrupted() -> Failure {
+fn interrupted() -> Failure {
     Failure::new(FailureKind::Interrupted, "ended by the operator")
 }
 
-pub(super) async fn out_of_time(limit: Option<(Instant, u64)>) -> Failure {
+async fn out_of_time(limit: Option<(Instant, u64)>) -> Failure {
     match limit {
         Some((deadline, seconds)) => {
             tokio::time::sleep_until(deadline).await;
