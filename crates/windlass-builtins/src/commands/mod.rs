@@ -24,6 +24,26 @@ pub mod test_command;
 #[cfg(test)]
 pub(crate) mod trial;
 
+mod paths;
+mod render;
+mod report;
+mod script;
+
+mod archive;
+mod cleanup;
+mod copyfile;
+mod createdirectory;
+mod deploy_properties;
+mod getremoteversions;
+mod listdirectory;
+mod movefile;
+mod removefile;
+mod symlink;
+mod template;
+mod unpack;
+mod upload;
+mod writefile;
+
 use windlass_engine::registry::Registry;
 
 /// Registers every built-in command.
@@ -42,4 +62,18 @@ pub fn register(registry: &mut Registry) {
     registry.command(start_service::StartService);
     registry.command(stop_service::StopService);
     registry.command(test_command::TestCommand);
+    registry.command(archive::Archive);
+    registry.command(cleanup::Cleanup);
+    registry.command(copyfile::CopyFile);
+    registry.command(createdirectory::CreateDirectory);
+    registry.command(deploy_properties::DeployProperties);
+    registry.command(getremoteversions::GetRemoteVersions);
+    registry.command(listdirectory::ListDirectory);
+    registry.command(movefile::MoveFile);
+    registry.command(removefile::RemoveFile);
+    registry.command(symlink::Symlink);
+    registry.command(template::Template);
+    registry.command(unpack::Unpack);
+    registry.command(upload::Upload);
+    registry.command(writefile::WriteFile);
 }
