@@ -1,1 +1,5 @@
-//! placeholder
+//! What tests stand on: a fake host whose every answer is scripted, a command to script, and a stage to play
+//! tasklists on in virtual time.
+
+pub mod fake;
+pub mod play;

@@ -1,0 +1,159 @@
+//! How a task ends, and what that means for its chain.
+
+use std::time::Duration;
+
+use windlass_model::event::What;
+use windlass_model::outcome::{Failure, FailureKind, Outcome};
+
+use super::JobRun;
+use super::flight::{Flight, rights, with_rights};
+use crate::command::{Repeat, Verdict};
+use crate::executor::{JobEnd, task_ref};
+use crate::host::HostError;
+
+impl JobRun<'_> {
+    /// What came of the front task, whose link was lost: its check tells, or nobody knows.
+    pub(super) async fn settle(&mut self, error: HostError) -> Verdict {
+        let Some((task, facts)) = self
+            .flights
+            .front()
+            .and_then(|f| Some((self.job.tasks.get(f.index)?, f.facts.clone())))
+        else {
+            return Outcome::Unknown(error.message).into();
+        };
+        let target = (task.host.clone(), self.user_of(task));
+        if let Some(check) = task.code.check(&facts) {
+            let rights = rights(task);
+            let mut done = true;
+            for step in check {
+                let step = with_rights(step, &rights);
+                match self.ask(&target, step.clone()).await {
+                    Ok(reply) => done &= reply.is_wanted(&step),
+                    Err(failure) => {
+                        let why = format!(
+                            "{}; asking for its effect failed too: {failure}",
+                            error.message
+                        );
+                        return Outcome::Unknown(why).into();
+                    }
+                }
+            }
+            return match done {
+                true => Outcome::Changed.into(),
+                false => Outcome::from(Failure::new(
+                    FailureKind::LinkLost,
+                    format!("{}; a check found that it was not done", error.message),
+                ))
+                .into(),
+            };
+        }
+        let hint = match task.code.repeat() {
+            Repeat::Safe => "it is safe to run it again",
+            _ => "look at the host before you run it again",
+        };
+        Outcome::Unknown(format!("{}; {hint}", error.message)).into()
+    }
+
+    /// Reports an ended task and says how the chain goes on.
+    pub(super) async fn ended(&mut self, mut flight: Flight, verdict: Verdict) -> Next {
+        let Some(task) = self.job.tasks.get(flight.index) else {
+            return Next::Stop(JobEnd::Failed);
+        };
+        let name = task_ref(task);
+        for (stream, line) in flight.lines.rest() {
+            self.emit(What::Output {
+                task: name.clone(),
+                stream,
+                line,
+            })
+            .await;
+        }
+        let Verdict { outcome, output } = verdict;
+        let may_retry = match &outcome {
+            Outcome::Failed(failure) => {
+                !matches!(failure.kind, FailureKind::Interrupted | FailureKind::Panic)
+            }
+            Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
+            _ => false,
+        };
+        if may_retry && flight.attempt <= task.retries && self.shared.options.interrupt.times() < 2
+        {
+            let delay = task.retry_delay;
+            let attempt = flight.attempt;
+            self.emit(What::TaskRetried {
+                task: name,
+                attempt,
+                outcome,
+                delay,
+            })
+            .await;
+            let mut interrupt = self.shared.options.interrupt.clone();
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(u64::from(delay))) => {}
+                () = interrupt.reached(2) => {}
+            }
+            return Next::Again;
+        }
+        let millis = flight.began.map_or(0, |b| b.elapsed().as_millis() as u64);
+        let next = match &outcome {
+            outcome if outcome.lets_go_on() => Next::GoOn,
+            Outcome::Unknown(_) => Next::Stop(JobEnd::Unknown),
+            _ => Next::Stop(JobEnd::Failed),
+        };
+        let going_on = matches!(next, Next::GoOn);
+        let output = output.or_else(|| flight.lines.tail());
+        self.emit(What::TaskFinished {
+            task: name.clone(),
+            outcome,
+            output,
+            millis,
+        })
+        .await;
+        if going_on {
+            for key in task.code.owes().closes {
+                self.opened.remove(&key);
+                let was_open = self
+                    .shared
+                    .owed
+                    .lock()
+                    .is_ok_and(|mut owed| owed.remove(&key));
+                if was_open {
+                    self.emit(What::Owed {
+                        task: name.clone(),
+                        key,
+                        open: false,
+                    })
+                    .await;
+                }
+            }
+        }
+        next
+    }
+
+    pub(super) async fn finish_unbegun(&self, index: usize, outcome: Outcome) -> JobEnd {
+        if let Some(task) = self.task(index) {
+            self.emit(What::TaskFinished {
+                task: task_ref(task),
+                outcome,
+                output: None,
+                millis: 0,
+            })
+            .await;
+        }
+        JobEnd::Failed
+    }
+
+    pub(super) async fn not_run(&self, from: usize, why: &str) {
+        for index in from..self.job.tasks.len() {
+            self.finish_unbegun(index, Outcome::NotRun(why.to_owned()))
+                .await;
+        }
+    }
+}
+
+/// How a chain goes on.
+pub(super) enum Next {
+    GoOn,
+    Again,
+    Stop(JobEnd),
+}

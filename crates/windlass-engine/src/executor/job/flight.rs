@@ -1,0 +1,100 @@
+//! A task under way, and why it may come to no end.
+
+use tokio::time::Instant;
+use windlass_model::ids::HostName;
+use windlass_model::outcome::{Failure, Outcome};
+use windlass_model::step::{As, Step, Via};
+
+use super::JobRun;
+use crate::command::{Facts, Seen, Verdict};
+use crate::executor::lines::Lines;
+use crate::executor::prepare::PreparedTask;
+use crate::host::{HostError, HostErrorKind};
+
+/// A host as somebody.
+pub(super) type Target = (HostName, Option<String>);
+
+/// A task under way.
+pub(super) struct Flight {
+    /// Which of the chain's tasks.
+    pub(super) index: usize,
+    pub(super) attempt: u32,
+    pub(super) facts: Facts,
+    pub(super) seen: Vec<Seen>,
+    /// Steps that were sent ahead and are not heard yet.
+    pub(super) ahead: Option<Vec<Step>>,
+    /// Whether it may have had an effect.
+    pub(super) sent: bool,
+    pub(super) began: Option<Instant>,
+    pub(super) lines: Lines,
+}
+
+/// Why a task's steps did not come to their replies.
+pub(super) enum Broken {
+    /// A verdict that stands.
+    Verdict(Verdict),
+    /// The link was lost after sending.
+    Lost(HostError),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Verdict(Outcome::from(failure).into())
+    }
+}
+
+impl JobRun<'_> {
+    pub(super) fn flight(&self, index: usize, attempt: u32) -> Option<Flight> {
+        let task = self.task(index)?;
+        Some(Flight {
+            index,
+            attempt,
+            facts: Facts {
+                run: self.shared.options.run.clone(),
+                task: task.id,
+                host: task.host.clone(),
+                now: crate::events::now_micros() / 1_000_000,
+                user: rights(task),
+            },
+            seen: Vec::new(),
+            ahead: None,
+            sent: false,
+            began: None,
+            lines: Lines::default(),
+        })
+    }
+}
+
+pub(super) fn broken(error: HostError) -> Broken {
+    match error.kind {
+        HostErrorKind::Lost => Broken::Lost(error),
+        _ => Failure::from(error).into(),
+    }
+}
+
+/// The rights that a task's steps have.
+pub(super) fn rights(task: &PreparedTask) -> As {
+    if task.use_sudo { As::root() } else { As::Login }
+}
+
+pub(super) fn with_rights(mut step: Step, rights: &As) -> Step {
+    match &mut step {
+        Step::Run(run) if run.user == As::Login => run.user = rights.clone(),
+        Step::Put(put) if put.user == As::Login => put.user = rights.clone(),
+        _ => {}
+    }
+    step
+}
+
+pub(super) fn target_of(step: &Step, home: &Target) -> Target {
+    let via = match step {
+        Step::Dial(dial) => &dial.via,
+        Step::Http(http) => &http.via,
+        _ => &Via::Task,
+    };
+    match via {
+        Via::Task => home.clone(),
+        Via::Host(host) if *host == home.0 => home.clone(),
+        Via::Host(host) => (host.clone(), None),
+    }
+}

@@ -1,0 +1,190 @@
+//! One job: the tasks of a chain in order, in one conversation a host, the next sent ahead where that is safe.
+
+mod ahead;
+mod end;
+mod flight;
+mod perform;
+mod plugin;
+mod talk;
+mod trace;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use windlass_model::event::What;
+use windlass_model::outcome::{Failure, FailureKind, Outcome};
+use windlass_model::step::Level;
+
+use super::prepare::{PreparedJob, PreparedTask, panic_text};
+use super::{JobEnd, Shared, task_ref};
+use crate::command::{Turn, Verdict};
+use crate::host::Conversation;
+use end::Next;
+use flight::{Broken, Flight, Target};
+
+/// Runs a job to its end.
+pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
+    let mut run = JobRun {
+        job: &job,
+        shared: &shared,
+        talks: HashMap::new(),
+        flights: VecDeque::new(),
+        opened: BTreeSet::new(),
+    };
+    let end = run.run().await;
+    for (_, talk) in run.talks.drain() {
+        talk.close().await;
+    }
+    end
+}
+
+struct JobRun<'a> {
+    job: &'a PreparedJob,
+    shared: &'a Shared,
+    talks: HashMap<Target, Box<dyn Conversation>>,
+    /// Tasks that were sent, in order; the front one is being heard.
+    flights: VecDeque<Flight>,
+    /// What this job opened and did not close.
+    opened: BTreeSet<String>,
+}
+
+impl JobRun<'_> {
+    fn task(&self, index: usize) -> Option<&PreparedTask> {
+        self.job.tasks.get(index)
+    }
+
+    async fn emit(&self, what: What) {
+        self.shared.options.events.send(what).await;
+    }
+
+    async fn run(&mut self) -> JobEnd {
+        let before = match self.standing().await {
+            Ok(standing) => standing,
+            Err(failure) => {
+                let end = self.finish_unbegun(0, failure.into()).await;
+                self.not_run(1, "an earlier task of the chain failed").await;
+                return end;
+            }
+        };
+        if let (Some(standing), Some(plan)) = (&before, &self.job.receipt)
+            && !plan.redeploy
+            && standing.runs(&plan.service) == Some(plan.version.as_str())
+        {
+            let why = format!("{} {} already runs here", plan.service, plan.version);
+            for index in 0..self.job.tasks.len() {
+                self.finish_unbegun(index, Outcome::Skipped(why.clone()))
+                    .await;
+            }
+            return JobEnd::Succeeded;
+        }
+        let end = self.chain().await;
+        let from = before.and_then(|b| {
+            let service = &self.job.receipt.as_ref()?.service;
+            b.linked(service).map(str::to_owned)
+        });
+        if self.leave_receipt(end, from).await {
+            end
+        } else {
+            JobEnd::Failed
+        }
+    }
+
+    async fn chain(&mut self) -> JobEnd {
+        let mut next = 0;
+        let mut attempt = 1;
+        loop {
+            if self.flights.is_empty() {
+                let Some(flight) = self.flight(next, attempt) else {
+                    return JobEnd::Succeeded;
+                };
+                self.flights.push_back(flight);
+                next += 1;
+            }
+            let verdict = match self.front_to_its_end(&mut next).await {
+                Ok(verdict) | Err(Broken::Verdict(verdict)) => verdict,
+                Err(Broken::Lost(error)) => {
+                    // What was sent along is gone with the link; whatever goes on sends it again.
+                    self.flights.truncate(1);
+                    next = self.flights.front().map_or(next, |f| f.index + 1);
+                    self.settle(error).await
+                }
+            };
+            let Some(flight) = self.flights.pop_front() else {
+                return JobEnd::Failed;
+            };
+            let index = flight.index;
+            attempt = flight.attempt;
+            match self.ended(flight, verdict).await {
+                Next::GoOn => attempt = 1,
+                Next::Again => {
+                    self.flights.clear();
+                    next = index;
+                    attempt += 1;
+                }
+                Next::Stop(end) => {
+                    self.flights.clear();
+                    self.not_run(index + 1, "an earlier task of the chain failed")
+                        .await;
+                    return end;
+                }
+            }
+        }
+    }
+
+    /// Takes the front task from wherever it stands to its end.
+    async fn front_to_its_end(&mut self, next: &mut usize) -> Result<Verdict, Broken> {
+        self.begin_front().await;
+        let Some(front) = self.flights.front_mut() else {
+            return Err(Failure::new(FailureKind::Panic, "no task is under way").into());
+        };
+        if let Some(steps) = front.ahead.take() {
+            let index = front.index;
+            if let Some(task) = self.job.tasks.get(index) {
+                let target = (task.host.clone(), self.user_of(task));
+                self.hear_replies(&target, &steps).await?;
+            }
+        }
+        loop {
+            match self.turn()? {
+                Turn::End(verdict) => return Ok(verdict),
+                Turn::Do(steps) => self.perform(steps, None).await?,
+                Turn::Last(steps) => self.perform(steps, Some(next)).await?,
+                Turn::Wait { delay, steps, say } => {
+                    if let Some(message) = say {
+                        self.say(Level::Info, &message).await;
+                    }
+                    self.pause(delay).await?;
+                    self.perform(steps, None).await?;
+                }
+                Turn::Call(call) => self.call_plugin(call).await?,
+            }
+        }
+    }
+
+    fn turn(&self) -> Result<Turn, Failure> {
+        let nothing = || Failure::new(FailureKind::Panic, "no task is under way");
+        let front = self.flights.front().ok_or_else(nothing)?;
+        let task = self.task(front.index).ok_or_else(nothing)?;
+        catch_unwind(AssertUnwindSafe(|| {
+            task.code.turn(&front.facts, &front.seen)
+        }))
+        .map_err(|panic| Failure::new(FailureKind::Panic, panic_text(&*panic)))
+    }
+
+    async fn begin_front(&mut self) {
+        let Some(front) = self.flights.front_mut() else {
+            return;
+        };
+        if front.began.is_some() {
+            return;
+        }
+        front.began = Some(Instant::now());
+        let (index, attempt) = (front.index, front.attempt);
+        if let Some(task) = self.task(index) {
+            let task = task_ref(task);
+            self.emit(What::TaskStarted { task, attempt }).await;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Steps done in order, and their replies heard.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use windlass_model::event::What;
+use windlass_model::outcome::{Failure, FailureKind};
+use windlass_model::step::{Level, Reply, Say, Step};
+
+use super::JobRun;
+use super::flight::{Broken, Target, rights, target_of, with_rights};
+use crate::command::Seen;
+use crate::executor::task_ref;
+use crate::host::Heard;
+
+impl JobRun<'_> {
+    /// Does steps in order, those of one host together; stops at the first reply that is not wanted. With `next` the
+    /// tasks that follow may be sent along.
+    pub(super) async fn perform(
+        &mut self,
+        steps: Vec<Step>,
+        next: Option<&mut usize>,
+    ) -> Result<(), Broken> {
+        let Some(task) = self.flights.front().and_then(|f| self.task(f.index)) else {
+            return Ok(());
+        };
+        let home = (task.host.clone(), self.user_of(task));
+        let rights = rights(task);
+        let alone = steps.iter().all(|s| matches!(s, Step::Run(_)));
+        let mut next = next.filter(|_| alone);
+        let mut steps: VecDeque<Step> =
+            steps.into_iter().map(|s| with_rights(s, &rights)).collect();
+        if steps.is_empty() {
+            return Err(Failure::new(FailureKind::Panic, "the command asked for no step").into());
+        }
+        while let Some(first) = steps.pop_front() {
+            if let Step::Log(say) = first {
+                self.log_step(&say).await;
+                self.replied(Reply::Logged);
+                continue;
+            }
+            let target = target_of(&first, &home);
+            let mut batch = vec![first];
+            while let Some(step) = steps.pop_front() {
+                if matches!(step, Step::Log(_)) || target_of(&step, &home) != target {
+                    steps.push_front(step);
+                    break;
+                }
+                batch.push(step);
+            }
+            self.send(&target, batch.clone(), false).await?;
+            if let Some(next) = next.as_deref_mut() {
+                self.send_ahead(&target, next).await?;
+            }
+            next = None;
+            if !self.hear_replies(&target, &batch).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears the replies to steps that were sent; false when one was not wanted.
+    pub(super) async fn hear_replies(
+        &mut self,
+        target: &Target,
+        steps: &[Step],
+    ) -> Result<bool, Broken> {
+        for step in steps {
+            let reply = loop {
+                match self.hear(target).await? {
+                    Heard::Reply(_, reply) => break reply,
+                    Heard::Begun(_) => {}
+                    Heard::Output(_, stream, bytes) => {
+                        let Some(front) = self.flights.front_mut() else {
+                            continue;
+                        };
+                        let lines = front.lines.push(stream, &bytes);
+                        let Some(task) = self.flights.front().and_then(|f| self.task(f.index))
+                        else {
+                            continue;
+                        };
+                        let task = task_ref(task);
+                        for line in lines {
+                            self.emit(What::Output {
+                                task: task.clone(),
+                                stream,
+                                line,
+                            })
+                            .await;
+                        }
+                    }
+                    Heard::Progress(_, done, total) => {
+                        let Some(task) = self.flights.front().and_then(|f| self.task(f.index))
+                        else {
+                            continue;
+                        };
+                        let task = task_ref(task);
+                        self.emit(What::Progress { task, done, total }).await;
+                    }
+                }
+            };
+            let wanted = reply.is_wanted(step);
+            self.replied(reply);
+            if !wanted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn replied(&mut self, reply: Reply) {
+        if let Some(front) = self.flights.front_mut() {
+            let at = front.began.map_or(Duration::ZERO, |b| b.elapsed());
+            front.seen.push(Seen { reply, at });
+        }
+    }
+
+    pub(super) async fn log_step(&self, say: &Say) {
+        self.say(say.level, &say.message.to_string()).await;
+    }
+
+    pub(super) async fn say(&self, level: Level, message: &str) {
+        let Some(task) = self.flights.front().and_then(|f| self.task(f.index)) else {
+            return;
+        };
+        self.emit(What::Log {
+            level,
+            component: task.component.to_string(),
+            host: Some(task.host.clone()),
+            tag: task.tag.clone(),
+            message: message.to_owned(),
+        })
+        .await;
+    }
+}

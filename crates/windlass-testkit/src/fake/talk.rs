@@ -1,0 +1,168 @@
+//! A conversation with a fake host: its shell runs by itself, whether anybody listens or not.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind};
+use windlass_engine::secrets::Secrets;
+use windlass_model::ids::{HostName, TaskId};
+use windlass_model::step::Step;
+
+use super::{Done, FakeHosts, Lost, Sent, text_of};
+
+/// Things said and not yet heard, at most.
+const BOUND: usize = 4096;
+
+pub(crate) struct FakeTalk {
+    hosts: FakeHosts,
+    host: HostName,
+    user: Option<String>,
+    batches: mpsc::Sender<Batch>,
+    heard: mpsc::Receiver<Result<Heard, HostError>>,
+    shell: JoinHandle<()>,
+}
+
+fn lost() -> HostError {
+    HostError::new(HostErrorKind::Lost, "the link was lost")
+}
+
+impl FakeTalk {
+    pub(crate) fn open(hosts: FakeHosts, host: HostName, user: Option<&str>) -> Self {
+        let (batches, received) = mpsc::channel(BOUND);
+        let (say, heard) = mpsc::channel(BOUND);
+        let shell = Shell {
+            hosts: hosts.clone(),
+            host: host.clone(),
+            say,
+        };
+        Self {
+            hosts,
+            host,
+            user: user.map(str::to_owned),
+            batches,
+            heard,
+            shell: tokio::spawn(shell.run(received)),
+        }
+    }
+}
+
+#[async_trait]
+impl Conversation for FakeTalk {
+    async fn send(&mut self, batch: Batch, _secrets: &Arc<Secrets>) -> Result<(), HostError> {
+        {
+            let mut record = self.hosts.record();
+            let sent = Sent {
+                at: record.now(),
+                host: self.host.clone(),
+                user: self.user.clone(),
+                task: batch.task,
+                ahead: batch.ahead,
+                steps: batch.steps.iter().map(text_of).collect(),
+            };
+            record.sent.push(sent);
+        }
+        self.batches.send(batch).await.map_err(|_| lost())
+    }
+
+    async fn hear(&mut self) -> Result<Heard, HostError> {
+        self.heard.recv().await.unwrap_or_else(|| Err(lost()))
+    }
+
+    async fn kill(&mut self) {
+        self.shell.abort();
+        let _ = (&mut self.shell).await;
+        self.hosts.record().killed.push(self.host.clone());
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+/// The shell of a conversation.
+struct Shell {
+    hosts: FakeHosts,
+    host: HostName,
+    say: mpsc::Sender<Result<Heard, HostError>>,
+}
+
+/// Counts a running task for as long as it lives.
+struct Running<'a>(&'a Shell);
+
+impl<'a> Running<'a> {
+    fn new(shell: &'a Shell) -> Self {
+        shell.hosts.record().begin(&shell.host);
+        Self(shell)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.hosts.record().end(&self.0.host);
+    }
+}
+
+impl Shell {
+    async fn run(self, mut batches: mpsc::Receiver<Batch>) {
+        let mut stopped = false;
+        while let Some(batch) = batches.recv().await {
+            stopped &= batch.ahead;
+            if stopped {
+                continue;
+            }
+            let _running = Running::new(&self);
+            self.tell(Ok(Heard::Begun(batch.task))).await;
+            for step in &batch.steps {
+                match self.step(batch.task, step).await {
+                    Some(true) => {}
+                    Some(false) => {
+                        stopped = true;
+                        break;
+                    }
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Whether the batch goes on; `None` when the link is lost.
+    async fn step(&self, task: TaskId, step: &Step) -> Option<bool> {
+        let text = text_of(step);
+        let (rule, end) = {
+            let mut record = self.hosts.record();
+            let rule = record.script.rule(&self.host, &text);
+            if rule.lost != Some(Lost::Before) {
+                let done = Done {
+                    at: record.now(),
+                    host: self.host.clone(),
+                    task,
+                    step: text,
+                };
+                record.done.push(done);
+            }
+            let end = record.end_after(rule.takes);
+            (rule, end)
+        };
+        if rule.hangs {
+            std::future::pending::<()>().await;
+        }
+        for chunk in &rule.output {
+            let (stream, bytes) = chunk.bytes();
+            self.tell(Ok(Heard::Output(task, stream, bytes))).await;
+        }
+        tokio::time::sleep_until(end).await;
+        if rule.lost.is_some() {
+            self.tell(Err(lost())).await;
+            return None;
+        }
+        let reply = rule.reply(step);
+        let goes_on = reply.is_wanted(step);
+        self.tell(Ok(Heard::Reply(task, reply))).await;
+        Some(goes_on)
+    }
+
+    /// Nobody may be listening any more; the shell goes on all the same.
+    async fn tell(&self, heard: Result<Heard, HostError>) {
+        let _ = self.say.send(heard).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! A stage for tasklists: the real executor, fake hosts, virtual time, every event kept.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use windlass_engine::events::{Events, Sink};
+use windlass_engine::executor::{Options, Report, prepare, run};
+use windlass_engine::interrupt::interrupt;
+use windlass_engine::registry::Registry;
+use windlass_engine::secrets::Secrets;
+use windlass_model::diagnostic::Diagnostics;
+use windlass_model::event::{Event, What};
+use windlass_model::ids::{HostName, RunId};
+use windlass_model::tasklist::{Tasklist, from_tree};
+use windlass_model::tree::Node;
+
+use crate::fake::{FakeHosts, Script, register};
+
+/// A tasklist and all that happens to it.
+#[derive(Default)]
+pub struct Play {
+    /// What is run; its commands are `fake`.
+    pub tasklist: Tasklist,
+    /// What the hosts do.
+    pub hosts: FakeHosts,
+    /// When the operator asks to stop: virtual time since the start of the run. Odd milliseconds keep clear of the ends
+    /// of steps, which are even.
+    pub interrupts: Vec<Duration>,
+    /// Hosts that are left out.
+    pub without: Vec<HostName>,
+    /// The user of tasks that name none.
+    pub user: Option<String>,
+}
+
+/// What came of it.
+pub struct Played {
+    /// Every event, in order.
+    pub events: Vec<What>,
+    /// How the run ended; why it did not begin.
+    pub report: Result<Report, Diagnostics>,
+    /// The hosts, with all that they remember.
+    pub hosts: FakeHosts,
+}
+
+#[derive(Clone, Default)]
+struct Keep(Arc<Mutex<Vec<What>>>);
+
+impl Sink for Keep {
+    fn accept(&mut self, events: &[Event]) -> std::io::Result<()> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(events.iter().map(|e| e.what.clone()));
+        Ok(())
+    }
+}
+
+impl Play {
+    /// A tasklist given as JSON, hosts given by a script.
+    ///
+    /// # Errors
+    /// What is wrong with the tasklist.
+    pub fn new(tasklist: Value, script: Script) -> Result<Self, Diagnostics> {
+        Ok(Self {
+            tasklist: from_tree(Node::from(tasklist), None)?,
+            hosts: FakeHosts::new(script),
+            ..Self::default()
+        })
+    }
+
+    /// Runs it. Takes no real time to speak of: the clock goes on whenever nothing else does.
+    ///
+    /// # Errors
+    /// When no runtime can be made.
+    pub fn play(self) -> std::io::Result<Played> {
+        // The dispatcher of events blocks a thread, which would hold a paused clock; it gets a runtime of its own.
+        let beside = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()?;
+        let clock = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()?;
+        let keep = Keep::default();
+        let (events, dispatched) = {
+            let _beside = beside.enter();
+            Events::start(vec![Box::new(keep.clone())])
+        };
+        let hosts = self.hosts.clone();
+        let id = RunId::new("run-1").ok_or_else(|| std::io::Error::other("run-1 is no id"))?;
+        let report = clock.block_on(self.run(id, events));
+        drop(clock);
+        beside
+            .block_on(dispatched)
+            .map_err(std::io::Error::other)??;
+        let events = std::mem::take(&mut *keep.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Played {
+            events,
+            report,
+            hosts,
+        })
+    }
+
+    async fn run(self, id: RunId, events: Events) -> Result<Report, Diagnostics> {
+        let mut registry = Registry::new();
+        register(&mut registry);
+        let prepared = prepare(&self.tasklist, &registry, Path::new("/"), &events).await?;
+        let (interrupter, interrupt) = interrupt();
+        let stopping = tokio::spawn({
+            let (events, start) = (events.clone(), tokio::time::Instant::now());
+            async move {
+                for (times, at) in (1..).zip(self.interrupts) {
+                    tokio::time::sleep_until(start + at).await;
+                    events.send(What::Interrupted { times }).await;
+                    interrupter.again();
+                }
+                std::future::pending::<()>().await;
+            }
+        });
+        let report = run(
+            &prepared,
+            Options {
+                run: id,
+                by: "tester@here".into(),
+                hosts: Arc::new(self.hosts),
+                secrets: Arc::new(Secrets::default()),
+                events,
+                interrupt,
+                user: self.user,
+                without: self.without,
+            },
+        )
+        .await;
+        stopping.abort();
+        Ok(report)
+    }
+}
