@@ -77,3 +77,23 @@ pub fn register(registry: &mut Registry) {
     registry.command(upload::Upload);
     registry.command(writefile::WriteFile);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_argument_is_documented_in_one_flat_schema() {
+        let mut registry = Registry::new();
+        register(&mut registry);
+        for command in registry.commands() {
+            let (name, schema) = (command.name().to_owned(), command.schema());
+            assert!(command.about().ends_with('.'), "{name}");
+            assert!(!schema.to_string().contains("\"$ref\""), "{name}: {schema}");
+            let properties = schema["properties"].as_object().unwrap();
+            for (argument, of) in properties {
+                assert!(of["description"].is_string(), "{name}.{argument}");
+            }
+        }
+    }
+}

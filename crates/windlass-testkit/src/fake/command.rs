@@ -44,6 +44,9 @@ pub struct FakeArgs {
     /// How it ends when every reply was wanted; `changed` if absent.
     #[serde(default)]
     ends: Option<String>,
+    /// Whether it takes a reply that is not wanted for good, after its last turn.
+    #[serde(default)]
+    tolerates: bool,
     /// Why initialize says no.
     #[serde(default)]
     refuses: Option<String>,
@@ -199,6 +202,9 @@ fn failed(reply: &Reply) -> Outcome {
 impl Command for Fake {
     fn turn(&self, _facts: &Facts, seen: &[Seen]) -> Turn {
         if let Some(bad) = seen.iter().find(|s| !is_wanted(&s.reply)) {
+            if self.0.tolerates {
+                return Outcome::Unchanged.into();
+            }
             return failed(&bad.reply).into();
         }
         let mut before = 0;

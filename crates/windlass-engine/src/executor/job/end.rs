@@ -22,7 +22,7 @@ impl JobRun<'_> {
             return Outcome::Unknown(error.message).into();
         };
         let target = (task.host.clone(), self.user_of(task));
-        if let Some(check) = task.code.check(&facts) {
+        if let Some(check) = task.code.check(&facts).filter(|_| !self.is_over()) {
             let rights = rights(task);
             let mut done = true;
             for step in check {
@@ -76,23 +76,23 @@ impl JobRun<'_> {
             Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
             _ => false,
         };
-        if may_retry && flight.attempt <= task.retries && self.shared.options.interrupt.times() < 2
-        {
+        if may_retry && flight.attempt <= task.retries && !self.is_over() {
             let delay = task.retry_delay;
             let attempt = flight.attempt;
             self.emit(What::TaskRetried {
-                task: name,
+                task: name.clone(),
                 attempt,
-                outcome,
+                outcome: outcome.clone(),
                 delay,
             })
             .await;
             let mut interrupt = self.shared.options.interrupt.clone();
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(u64::from(delay))) => {}
+                biased;
+                // What came of the last attempt stands.
                 () = interrupt.reached(2) => {}
+                () = tokio::time::sleep(Duration::from_secs(u64::from(delay))) => return Next::Again,
             }
-            return Next::Again;
         }
         let millis = flight.began.map_or(0, |b| b.elapsed().as_millis() as u64);
         let next = match &outcome {

@@ -59,7 +59,16 @@ impl JobRun<'_> {
         self.shared.options.events.send(what).await;
     }
 
+    /// Whether the operator wants everything ended: nothing new is begun then.
+    fn is_over(&self) -> bool {
+        self.shared.options.interrupt.times() >= 2
+    }
+
     async fn run(&mut self) -> JobEnd {
+        if self.is_over() {
+            self.not_run(0, "interrupted").await;
+            return JobEnd::Failed;
+        }
         let before = match self.standing().await {
             Ok(standing) => standing,
             Err(failure) => {
@@ -99,11 +108,16 @@ impl JobRun<'_> {
                 let Some(flight) = self.flight(next, attempt) else {
                     return JobEnd::Succeeded;
                 };
+                if self.is_over() && attempt == 1 {
+                    self.not_run(next, "interrupted").await;
+                    return JobEnd::Failed;
+                }
                 self.flights.push_back(flight);
                 next += 1;
             }
             let verdict = match self.front_to_its_end(&mut next).await {
-                Ok(verdict) | Err(Broken::Verdict(verdict)) => verdict,
+                Ok(verdict) => verdict,
+                Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
                     // What was sent along is gone with the link; whatever goes on sends it again.
                     self.flights.truncate(1);
@@ -116,18 +130,23 @@ impl JobRun<'_> {
             };
             let index = flight.index;
             attempt = flight.attempt;
+            let ran_on = self.call_back(&flight, &verdict, &mut next).await;
             match self.ended(flight, verdict).await {
                 Next::GoOn => attempt = 1,
                 Next::Again => {
-                    self.flights.clear();
                     next = index;
                     attempt += 1;
                 }
                 Next::Stop(end) => {
-                    self.flights.clear();
-                    self.not_run(index + 1, "an earlier task of the chain failed")
+                    self.ran_on(index + 1..ran_on).await;
+                    let rest = ran_on.max(index + 1);
+                    self.not_run(rest, "an earlier task of the chain failed")
                         .await;
-                    return end;
+                    return if rest > index + 1 {
+                        JobEnd::Unknown
+                    } else {
+                        end
+                    };
                 }
             }
         }
@@ -147,10 +166,24 @@ impl JobRun<'_> {
             }
         }
         loop {
-            match self.turn()? {
+            let turn = self.turn()?;
+            if let Turn::End(verdict) = turn {
+                return Ok(verdict);
+            }
+            if self.flights.front().is_some_and(|f| f.last) {
+                // What was sent along would answer in its place.
+                let defect = "the command went on after its last turn";
+                return Err(Failure::new(FailureKind::Panic, defect).into());
+            }
+            match turn {
                 Turn::End(verdict) => return Ok(verdict),
                 Turn::Do(steps) => self.perform(steps, None).await?,
-                Turn::Last(steps) => self.perform(steps, Some(next)).await?,
+                Turn::Last(steps) => {
+                    if let Some(front) = self.flights.front_mut() {
+                        front.last = true;
+                    }
+                    self.perform(steps, Some(next)).await?;
+                }
                 Turn::Wait { delay, steps, say } => {
                     if let Some(message) = say {
                         self.say(Level::Info, &message).await;

@@ -26,10 +26,11 @@ impl JobRun<'_> {
         };
         let home = (task.host.clone(), self.user_of(task));
         let rights = rights(task);
-        let alone = steps.iter().all(|s| matches!(s, Step::Run(_)));
-        let mut next = next.filter(|_| alone);
         let mut steps: VecDeque<Step> =
             steps.into_iter().map(|s| with_rights(s, &rights)).collect();
+        let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == rights);
+        let mut next = next.filter(|_| steps.iter().all(same_shell));
+        self.may_go_on()?;
         if steps.is_empty() {
             return Err(Failure::new(FailureKind::Panic, "the command asked for no step").into());
         }
@@ -103,6 +104,9 @@ impl JobRun<'_> {
             let wanted = reply.is_wanted(step);
             self.replied(reply);
             if !wanted {
+                if let Some(front) = self.flights.front_mut() {
+                    front.stopped = true;
+                }
                 return Ok(false);
             }
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use windlass_model::outcome::{Failure, FailureKind, Outcome};
+use windlass_model::outcome::{Failure, FailureKind};
 use windlass_model::step::{Level, Reply, Step};
 
 use super::JobRun;
 use super::flight::Broken;
 use super::talk::{interrupted, out_of_time};
-use crate::command::{Hands, PluginCall, Verdict};
+use crate::command::{Hands, PluginCall};
 
 impl JobRun<'_> {
     pub(super) async fn call_plugin(&mut self, call: Arc<dyn PluginCall>) -> Result<(), Broken> {
@@ -49,16 +49,7 @@ impl Hands for JobHands<'_, '_> {
     async fn perform(&mut self, step: Step) -> Result<Reply, Failure> {
         match self.run.perform(vec![step], None).await {
             Ok(()) => {}
-            Err(Broken::Verdict(Verdict {
-                outcome: Outcome::Failed(failure),
-                ..
-            })) => return Err(failure),
-            Err(Broken::Verdict(verdict)) => {
-                return Err(Failure::new(
-                    FailureKind::Command,
-                    verdict.outcome.to_string(),
-                ));
-            }
+            Err(Broken::Failed(failure)) => return Err(failure),
             Err(Broken::Lost(error)) => return Err(error.into()),
         }
         let reply = self.run.flights.front_mut().and_then(|f| f.seen.pop());
