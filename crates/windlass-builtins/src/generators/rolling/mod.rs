@@ -1,7 +1,9 @@
 //! `rolling`: releases are uploaded and unpacked everywhere, then taken into service host by host.
 
+mod control;
 mod deploy;
 mod install;
+mod service;
 mod stages;
 mod target;
 mod tidy;
@@ -22,6 +24,7 @@ use windlass_model::step::Level;
 use windlass_model::tasklist::{Plan, Tasklist};
 
 use super::packages::{hex, some_of};
+pub use service::service_tasklist;
 use stages::Stages;
 use target::{Choice, choose};
 
