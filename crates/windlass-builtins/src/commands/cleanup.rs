@@ -21,6 +21,9 @@ pub(super) struct Args {
     path: AbsolutePath,
     /// Names of versions: a pattern with `*`, `?` or `[...]`, without `/`, such as `shop_*`. It must not match everything.
     filespec: String,
+    /// More patterns of that kind: what they match is left alone and does not count.
+    #[serde(default)]
+    except: Vec<String>,
     /// How many stay. The oldest, by the time of their last change, go first; where receipts lie in
     /// `<path>/.windlass/receipts`, those whose last deploy did not succeed go before all others and never take the place
     /// of one that did. What a link in `path` points to always stays, and so does a link.
@@ -49,6 +52,12 @@ impl CommandKind for Cleanup {
         if let Some(why) = wrong_filespec(&args.filespec) {
             return Err(cx.wrong("filespec", why).into());
         }
+        if args.except.iter().any(|pattern| {
+            pattern.is_empty() || pattern.contains('/') || pattern.chars().any(char::is_control)
+        }) {
+            let why = "`except` holds patterns of names, without `/`";
+            return Err(cx.wrong("except", why).into());
+        }
         let run = Script::new()
             .set("path", args.path.as_str())
             .set("keep", &args.keepversions.to_string())
@@ -57,9 +66,25 @@ impl CommandKind for Cleanup {
                 "matching() {{ for entry in {}; do consider \"$entry\"; done; }}",
                 quote_pattern(&args.filespec)
             ))
+            .line(&excepted(&args.except))
             .run(&[TEMP, RENAME], include_str!("scripts/cleanup.sh"));
         let failing = format!("cannot clean up {}", args.path);
         Ok(Box::new(Scripted::safe(vec![run.into()], failing)))
+    }
+}
+
+/// The shell function that tells whether a name is left alone.
+fn excepted(patterns: &[String]) -> String {
+    let patterns: Vec<String> = patterns
+        .iter()
+        .map(|pattern| quote_pattern(pattern))
+        .collect();
+    match patterns.as_slice() {
+        [] => "excepted() { return 1; }".to_owned(),
+        some => format!(
+            "excepted() {{ case $1 in {}) return 0 ;; esac; return 1; }}",
+            some.join(" | ")
+        ),
     }
 }
 

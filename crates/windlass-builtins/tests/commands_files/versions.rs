@@ -55,6 +55,24 @@ fn the_oldest_versions_go() {
 }
 
 #[test]
+fn what_is_excepted_stays_and_does_not_count() {
+    on_all(|m| {
+        versions(
+            m,
+            &["shop_1", "shop_admin_1", "shop_2", "shop_3", "shop-x_1"],
+        );
+        let args = json!({
+            "path": m.at("webapps"), "filespec": "shop[_-]*", "keepversions": 2, "except": ["shop_admin[_-]*", "shop-x_*"]
+        });
+        m.changes_once("cleanup", args);
+        assert_eq!(
+            names(m, "webapps"),
+            ["shop-x_1", "shop_2", "shop_3", "shop_admin_1"]
+        );
+    });
+}
+
+#[test]
 fn what_a_link_points_to_stays_and_so_does_the_current_version() {
     on_all(|m| {
         versions(

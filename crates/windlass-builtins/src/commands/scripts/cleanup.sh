@@ -1,5 +1,5 @@
 # $path; $keep (a number); $current (a version or nothing); matching: a function that calls `consider` with each entry
-# that the filespec matches
+# that the filespec matches; excepted: a function that tells whether an entry is left alone
 [ -d "$path" ] || exit 80
 cd -P "$path" || exit 1
 real=$(pwd -P)
@@ -15,7 +15,7 @@ for entry in * .[!.]*; do
   fi
 done
 consider() {
-  if [ -L "./$1" ] || [ ! -e "./$1" ]; then
+  if [ -L "./$1" ] || [ ! -e "./$1" ] || excepted "$1"; then
     return
   fi
   case $1 in

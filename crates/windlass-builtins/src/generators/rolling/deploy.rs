@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use windlass_model::Text;
-use windlass_model::config::rolling::{Balancer, Check, Control, ControlKind, Socket};
 use windlass_model::diagnostic::Diagnostics;
 use windlass_model::ids::HostName;
 use windlass_model::receipt::ReceiptPlan;
@@ -11,6 +9,7 @@ use windlass_model::tasklist::{Job, Task};
 use windlass_model::tree::Node;
 
 use super::super::packages::some_of;
+use super::control::{self, Action};
 use super::stages::Stages;
 use super::target::{Choice, Target};
 
@@ -88,21 +87,13 @@ fn host_by_host<'t, 'a>(targets: &[&'t Target<'a>]) -> Vec<&'t Target<'a>> {
 fn chain(target: &Target<'_>) -> Result<Vec<Task>, Diagnostics> {
     let service = target.service;
     let is_enabled = target.is_enabled();
-    let balanced = match (&service.lb_service, target.balancer) {
-        (Some(server), Some(balancer)) if is_enabled => Some(balancing(
-            balancer,
-            target.text("lb_service", server)?,
-            service.lb_timeout,
-        )),
-        _ => None,
-    };
     let control = service.control.as_ref().filter(|_| is_enabled);
     let mut chain = Vec::new();
-    if let Some(args) = &balanced {
-        chain.push(target.task("disable_loadbalancer", args.clone()));
+    if is_enabled {
+        chain.extend(control::balance(target, "disable_loadbalancer")?);
     }
     if let Some(control) = control {
-        chain.push(controlled(target, control, "stop_service")?);
+        chain.push(control::act(target, control, Action::Stop)?);
     }
     let release = format!("{}/{}", target.install_location, target.release_name());
     let link = format!("{}/{}", target.install_location, service.name);
@@ -118,85 +109,11 @@ fn chain(target: &Target<'_>) -> Result<Vec<Task>, Diagnostics> {
         [("source", target.release_name()), ("destination", link)],
     ));
     if let Some(control) = control {
-        chain.push(controlled(target, control, "start_service")?);
+        chain.push(control::act(target, control, Action::Start)?);
     }
-    if let Some(check) = service.check.as_ref().filter(|_| is_enabled) {
-        let (key, question) = match check {
-            Check::Url(url) => ("url", target.text("check", url)?),
-            Check::Command(line) => ("check_command", target.text("check_command", line)?),
-        };
-        let timeout = i64::from(service.control_timeout);
-        let args = [(key, Node::from(question)), ("timeout", timeout.into())];
-        chain.push(target.task("check_service", args));
-    }
-    if let Some(args) = balanced {
-        chain.push(target.task("enable_loadbalancer", args));
+    if is_enabled {
+        chain.extend(control::check(target)?);
+        chain.extend(control::balance(target, "enable_loadbalancer")?);
     }
     Ok(chain)
-}
-
-/// The arguments of both commands about load balancers.
-fn balancing(balancer: &Balancer, server: String, timeout: u32) -> Vec<(&'static str, Node)> {
-    let mut args = vec![
-        ("lb_hostname", Node::from(balancer.host.as_str())),
-        ("lb_service", server.into()),
-        match &balancer.socket {
-            Socket::Path(path) => ("lb_socket", path.as_str().into()),
-            Socket::Port(port) => ("lb_port", i64::from(*port).into()),
-        },
-    ];
-    args.extend(
-        balancer
-            .user
-            .as_ref()
-            .map(|user| ("lb_username", node(user))),
-    );
-    args.extend(
-        balancer
-            .password
-            .as_ref()
-            .map(|password| ("lb_password", node(password))),
-    );
-    args.push(("timeout", i64::from(timeout).into()));
-    args
-}
-
-/// A string, or the reference to a secret that stands for it.
-fn node(text: &Text) -> Node {
-    match text.secrets().next() {
-        Some(secret) => Node::from(secret.clone()),
-        None => Node::from(text.as_plain().unwrap_or_default().as_ref()),
-    }
-}
-
-/// `stop_service` or `start_service`.
-fn controlled(target: &Target<'_>, control: &Control, command: &str) -> Result<Task, Diagnostics> {
-    let supervised = |kind: &str, name: &str| -> Result<Vec<(&'static str, Node)>, Diagnostics> {
-        let name = target.text("control", name)?;
-        Ok(vec![
-            ("servicename", name.into()),
-            ("control_type", kind.into()),
-        ])
-    };
-    let mut args = match &control.kind {
-        ControlKind::Systemd(unit) => supervised("systemd", unit)?,
-        ControlKind::Runit(dir) => supervised("runit", dir)?,
-        ControlKind::Daemontools(dir) => supervised("daemontools", dir)?,
-        ControlKind::Commands { stop, .. } if command == "stop_service" => {
-            // At a first deploy there is nothing to stop, and mostly nothing to stop it with.
-            let link = format!("{}/{}", target.install_location, target.service.name);
-            vec![
-                ("stop_command", target.text("control.stop", stop)?.into()),
-                ("if_exists", link.into()),
-            ]
-        }
-        ControlKind::Commands { start, .. } => {
-            vec![("start_command", target.text("control.start", start)?.into())]
-        }
-    };
-    args.push(("timeout", i64::from(target.service.control_timeout).into()));
-    Ok(Task {
-        use_sudo: control.sudo.then_some(true),
-        ..target.task(command, args)
-    })
 }

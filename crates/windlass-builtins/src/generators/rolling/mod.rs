@@ -1,5 +1,6 @@
 //! `rolling`: releases are uploaded and unpacked everywhere, then taken into service host by host.
 
+mod control;
 mod deploy;
 mod install;
 mod service;

@@ -159,7 +159,7 @@ impl<'a> Choice<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(
+    pub(super) fn new(
         config: &'a RollingConfig,
         service: &'a RollingService,
         package: &'a Package,
