@@ -339,6 +339,37 @@ fn nothing_leaves_the_destination() {
 }
 
 #[test]
+fn what_a_careless_tar_made_is_looked_at_again() {
+    on_all(|m| {
+        m.write("victim", "victim");
+        m.write("a.tar", "any");
+        for (what, because) in [
+            ("ln ../../victim h", "hard link"),
+            ("ln -s ../../victim l", "a link"),
+            ("mkdir d; ln -s ../.. d/l", "a link"),
+            ("mkdir d; ln -s ../e/../x d/l", "a link"),
+            ("ln -s d//../../x l", "a link"),
+            ("mkfifo p", "a device or a pipe"),
+            ("mkdir 'a\tb'", "control character"),
+        ] {
+            // Lists an innocent file; unpacks what nobody listed. Its arguments: -xof - -C DIR.
+            m.fake(
+                "tar",
+                &format!("case $1 in -tf) echo x;; -tvf) echo '-rw 0/0 0 1970-01-01 00:00 x';; *) cd \"$4\" && {what};; esac"),
+            );
+            let said = m.fails("unpack", args(m, "a.tar", "to"));
+            assert!(
+                said.contains("refused") && said.contains(because),
+                "{what}: {said}"
+            );
+            assert_eq!(m.tree(""), ["a.tar", "victim"], "{what}");
+        }
+        m.fake("tar", "case $1 in -tf) echo x;; -tvf) echo '-rw 0/0 0 1970-01-01 00:00 x';; *) cd \"$4\" && ln -s ./d/e x;; esac");
+        assert_eq!(m.run("unpack", args(m, "a.tar", "to")), Outcome::Changed);
+    });
+}
+
+#[test]
 fn stripping_does_not_let_links_out() {
     on_all(|m| {
         m.write(

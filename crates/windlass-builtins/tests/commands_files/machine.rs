@@ -57,9 +57,9 @@ impl Machine {
         for dir in ["home", "tools", "work"] {
             fs::create_dir(root.path().join(dir)).unwrap();
         }
-        let mut path = std::env::var("PATH").unwrap();
+        let tools = root.path().join("tools");
+        let mut path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
         if shell[0] == "busybox" {
-            let tools = root.path().join("tools");
             let installed = Process::new(&program)
                 .args(["--install", "-s"])
                 .arg(&tools)
@@ -82,6 +82,14 @@ impl Machine {
     /// Whether the tools are busybox's.
     pub fn is_busybox(&self) -> bool {
         self.shell[0] == "busybox"
+    }
+
+    /// Puts a script before a tool.
+    pub fn fake(&self, tool: &str, script: &str) {
+        let path = self.root.path().join("tools").join(tool);
+        fs::remove_file(&path).ok();
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// The directory that a test works in.
