@@ -4,4 +4,5 @@ pub mod commands;
 pub mod generators;
 pub mod hosts;
 pub mod plugins;
+pub mod secrets;
 pub mod sh;

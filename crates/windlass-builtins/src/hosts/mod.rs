@@ -14,6 +14,7 @@ mod marker;
 mod put;
 mod script;
 mod shell;
+pub mod ssh;
 #[cfg(test)]
 mod tests;
 mod transport;
