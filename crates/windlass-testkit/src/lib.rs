@@ -1,1 +1,3 @@
-//! placeholder
+//! Test support.
+
+pub mod sshd;

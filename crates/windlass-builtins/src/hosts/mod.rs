@@ -36,7 +36,7 @@ use conversation::{Context, Groups, Talk};
 use digests::Digests;
 use local::Local;
 use shell::Door;
-use ssh::{Access, Scanned, Ssh, config::SshConfig};
+use ssh::{Scanned, Ssh, config::SshConfig};
 use transport::{Reach, Transport};
 
 /// A secret for every host, or for some.
@@ -97,10 +97,7 @@ pub fn hosts(options: HostsOptions) -> Result<Arc<AllHosts>, Diagnostics> {
         options.home.as_deref(),
         &options.local_user,
     )?;
-    let access = Access {
-        options: options.clone(),
-    };
-    let ssh = Arc::new(Ssh::new(config, access));
+    let ssh = Arc::new(Ssh::new(config, options.clone()));
     Ok(Arc::new_cyclic(|this| AllHosts {
         local: Arc::new(Local::new(options.home.clone())),
         digests: Arc::default(),
@@ -112,7 +109,10 @@ pub fn hosts(options: HostsOptions) -> Result<Arc<AllHosts>, Diagnostics> {
 
 impl AllHosts {
     /// The keys that these hosts show now, known or not, by the host's name. Nobody logs in, but to hosts to jump over.
-    pub async fn scan_keys(&self, hosts: &[HostName]) -> Vec<(HostName, Result<Scanned, HostError>)> {
+    pub async fn scan_keys(
+        &self,
+        hosts: &[HostName],
+    ) -> Vec<(HostName, Result<Scanned, HostError>)> {
         self.ssh.scan_keys(hosts).await
     }
 }

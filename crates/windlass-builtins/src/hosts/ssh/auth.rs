@@ -113,8 +113,10 @@ pub(crate) async fn let_in(
         }
     }
     if try_.is_over() {
-        try_.tried
-            .push("then the server had enough: name the right key with IdentityFile and IdentitiesOnly".into());
+        try_.tried.push(
+            "then the server had enough: name the right key with IdentityFile and IdentitiesOnly"
+                .into(),
+        );
     }
     if try_.tried.is_empty() {
         try_.tried.push("no key at hand".into());

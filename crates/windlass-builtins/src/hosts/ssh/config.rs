@@ -90,7 +90,8 @@ impl SshConfig {
                 reader.usual(Path::new(SYSTEM_FILE), Kind::System);
             }
         }
-        let identities = home.map(|home| DEFAULT_IDENTITIES.map(|name| home.join(".ssh").join(name)));
+        let identities =
+            home.map(|home| DEFAULT_IDENTITIES.map(|name| home.join(".ssh").join(name)));
         Ok(Self {
             blocks: reader.finish()?,
             file: user_file.map(Path::to_owned),
@@ -122,10 +123,11 @@ impl SshConfig {
         if let Some(known) = self.answers.lock().ok().and_then(|a| a.get(host).cloned()) {
             return known;
         }
-        let answer = ask::ask(self.file.as_deref(), host, &self.local_user).and_then(|mut answer| {
-            answer.notes = found.notes;
-            self.finish(host, answer)
-        });
+        let answer =
+            ask::ask(self.file.as_deref(), host, &self.local_user).and_then(|mut answer| {
+                answer.notes = found.notes;
+                self.finish(host, answer)
+            });
         if let Ok(mut answers) = self.answers.lock() {
             if answers.len() >= MAX_ANSWERS {
                 answers.clear();
@@ -159,7 +161,10 @@ impl SshConfig {
         };
         let proxy_jump = jump
             .iter()
-            .map(|hop| expand(hop, |t| values.token(t)).map_err(|t| format!("ProxyJump {hop}: no value for %{t}")))
+            .map(|hop| {
+                expand(hop, |t| values.token(t))
+                    .map_err(|t| format!("ProxyJump {hop}: no value for %{t}"))
+            })
             .collect::<Result<_, _>>()?;
         let mut paths = |key: &str, texts: &[String]| -> Vec<PathBuf> {
             let mut paths = Vec::new();
@@ -179,7 +184,9 @@ impl SshConfig {
             paths("IdentityFile", &found.identity_files)
         };
         let user_files = found.user_known_hosts.unwrap_or_else(|| match self.home {
-            Some(_) => ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"].map(str::to_owned).into(),
+            Some(_) => ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+                .map(str::to_owned)
+                .into(),
             None => Vec::new(),
         });
         let mut known_hosts_files = paths("UserKnownHostsFile", &user_files);
@@ -213,17 +220,30 @@ impl SshConfig {
 
 /// The user's files of known hosts where none are configured: `home/.ssh/known_hosts` and `known_hosts2`.
 pub fn default_known_hosts(home: &Path) -> Vec<PathBuf> {
-    ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name)).into()
+    ["known_hosts", "known_hosts2"]
+        .map(|name| home.join(".ssh").join(name))
+        .into()
 }
 
 fn default_global_known_hosts() -> Vec<PathBuf> {
-    ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from).into()
+    ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
+        .map(PathBuf::from)
+        .into()
 }
 
 /// Whether `text` is one of the names that OpenSSH tries by itself.
 fn is_default_identity(text: &str) -> bool {
-    let names = ["rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa"];
-    text.strip_prefix("~/.ssh/id_").is_some_and(|kind| names.contains(&kind))
+    let names = [
+        "rsa",
+        "ecdsa",
+        "ecdsa_sk",
+        "ed25519",
+        "ed25519_sk",
+        "xmss",
+        "dsa",
+    ];
+    text.strip_prefix("~/.ssh/id_")
+        .is_some_and(|kind| names.contains(&kind))
 }
 
 /// As OpenSSH's own check: nothing that a shell or an option parser would take for something else.
@@ -262,7 +282,9 @@ impl Values<'_> {
         let home = || self.token('d').ok_or("the home directory is not known");
         let text = match text.strip_prefix('~') {
             None => text.to_owned(),
-            Some(tail) if tail.is_empty() || tail.starts_with('/') => format!("{}{tail}", home()?.replace('%', "%%")),
+            Some(tail) if tail.is_empty() || tail.starts_with('/') => {
+                format!("{}{tail}", home()?.replace('%', "%%"))
+            }
             Some(_) => return Err("only one's own ~ is supported: write an absolute path".into()),
         };
         let text = expand(&text, |t| self.token(t))
@@ -276,7 +298,11 @@ impl Values<'_> {
             match name {
                 "HOME" => out.push_str(&home()?),
                 "USER" | "LOGNAME" => out.push_str(&self.config.local_user),
-                _ => return Err(format!("the variable {name} is not supported: write the path out")),
+                _ => {
+                    return Err(format!(
+                        "the variable {name} is not supported: write the path out"
+                    ));
+                }
             }
             rest = after;
         }

@@ -62,7 +62,9 @@ pub(crate) async fn tcp(
                 return Ok(Box::new(stream));
             }
             Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                last = fail(format!("{address} refuses connections: is sshd running there?"));
+                last = fail(format!(
+                    "{address} refuses connections: is sshd running there?"
+                ));
             }
             Err(e) => last = fail(format!("{address} cannot be reached: {e}")),
         }

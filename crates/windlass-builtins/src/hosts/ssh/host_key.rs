@@ -88,9 +88,9 @@ impl client::Handler for HostKey {
                 let now = std::time::SystemTime::now()
                     .duration_since(std::time::UNIX_EPOCH)
                     .map_or(0, |t| t.as_secs());
-                let verdict =
-                    self.known
-                        .check_certificate(&self.name, self.port, certificate, now);
+                let verdict = self
+                    .known
+                    .check_certificate(&self.name, self.port, certificate, now);
                 let key = PublicKey::new(certificate.public_key().clone(), "");
                 (key, verdict)
             }

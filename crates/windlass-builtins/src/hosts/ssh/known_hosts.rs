@@ -123,18 +123,28 @@ impl KnownHosts {
         let (Ok(key), Ok(signer)) = (bare.to_bytes(), authority.to_bytes()) else {
             return Verdict::Unknown;
         };
-        let ports = if port == 22 { &[22][..] } else { &[port, 22][..] };
+        let ports = if port == 22 {
+            &[22][..]
+        } else {
+            &[port, 22][..]
+        };
         for port in ports {
             let name = line::name(host, *port);
             let entries = self.all(&name);
             let with = |mark: Mark, bytes: &[u8]| {
                 let same = |e: &&Entry| e.mark == Some(mark) && *e.key == *bytes;
-                entries.iter().filter_map(|i| self.entries.get(*i)).find(same)
+                entries
+                    .iter()
+                    .filter_map(|i| self.entries.get(*i))
+                    .find(same)
             };
-            if let Some(entry) = with(Mark::Revoked, &key).or_else(|| with(Mark::Revoked, &signer)) {
+            if let Some(entry) = with(Mark::Revoked, &key).or_else(|| with(Mark::Revoked, &signer))
+            {
                 return self.revoked(entry);
             }
-            if with(Mark::Authority, &signer).is_some() && is_good(certificate, &authority, host, now_unix) {
+            if with(Mark::Authority, &signer).is_some()
+                && is_good(certificate, &authority, host, now_unix)
+            {
                 return Verdict::Known;
             }
         }
@@ -171,7 +181,8 @@ impl KnownHosts {
                 Ok(Some(line)) => line,
                 Ok(None) => continue,
                 Err(why) => {
-                    self.notes.push(format!("{}:{}: passed over: {why}", file.display(), i + 1));
+                    self.notes
+                        .push(format!("{}:{}: passed over: {why}", file.display(), i + 1));
                     continue;
                 }
             };
@@ -197,11 +208,17 @@ impl KnownHosts {
     fn check_name(&self, name: &str, algorithm: &Algorithm, key: &[u8]) -> Verdict {
         let near = self.near(name);
         let of = |indices: &[usize]| -> Vec<&Entry> {
-            indices.iter().filter_map(|i| self.entries.get(*i)).collect()
+            indices
+                .iter()
+                .filter_map(|i| self.entries.get(*i))
+                .collect()
         };
         let known = |e: &&Entry| e.mark.is_none() && *e.key == *key;
         let entries = of(&near);
-        if let Some(entry) = entries.iter().find(|e| e.mark == Some(Mark::Revoked) && *e.key == *key) {
+        if let Some(entry) = entries
+            .iter()
+            .find(|e| e.mark == Some(Mark::Revoked) && *e.key == *key)
+        {
             return self.revoked(entry);
         }
         if entries.iter().any(known) {
@@ -214,13 +231,19 @@ impl KnownHosts {
         let family = line::family(algorithm.as_str());
         let other = |e: &&&Entry| e.mark.is_none() && line::family(&e.algorithm) == family;
         match entries.iter().find(other) {
-            Some(entry) => Verdict::Changed { file: self.file(entry), line: entry.line },
+            Some(entry) => Verdict::Changed {
+                file: self.file(entry),
+                line: entry.line,
+            },
             None => Verdict::Unknown,
         }
     }
 
     fn revoked(&self, entry: &Entry) -> Verdict {
-        Verdict::Revoked { file: self.file(entry), line: entry.line }
+        Verdict::Revoked {
+            file: self.file(entry),
+            line: entry.line,
+        }
     }
 
     fn file(&self, entry: &Entry) -> PathBuf {
@@ -246,7 +269,11 @@ impl KnownHosts {
                 .map(|(i, _)| *i),
         );
         let marked = self.hashed_marked.iter();
-        found.extend(marked.filter(|(_, hashed)| hashed.is(name)).map(|(i, _)| *i));
+        found.extend(
+            marked
+                .filter(|(_, hashed)| hashed.is(name))
+                .map(|(i, _)| *i),
+        );
         found
     }
 
@@ -257,7 +284,11 @@ impl KnownHosts {
         }
         let mut found = self.near(name);
         let hashed = self.hashed.iter();
-        found.extend(hashed.filter(|(_, hashed)| hashed.is(name)).map(|(i, _)| *i));
+        found.extend(
+            hashed
+                .filter(|(_, hashed)| hashed.is(name))
+                .map(|(i, _)| *i),
+        );
         found.sort_unstable();
         found.dedup();
         let found: Arc<[usize]> = found.into();
@@ -304,6 +335,8 @@ fn read(path: &Path) -> io::Result<Option<String>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_SIZE).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?
+        .take(MAX_SIZE)
+        .read_to_end(&mut bytes)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

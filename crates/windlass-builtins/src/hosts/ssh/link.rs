@@ -68,9 +68,9 @@ impl Link {
 
     /// A stream to a TCP port as the host reaches it.
     pub(crate) async fn tcp(&self, host: &str, port: u16) -> Result<Box<dyn Duplex>, Open> {
-        let opening =
-            self.handle
-                .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
+        let opening = self
+            .handle
+            .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
         Ok(Box::new(opened(opening.await)?.into_stream()))
     }
 

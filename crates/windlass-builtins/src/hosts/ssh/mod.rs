@@ -9,4 +9,4 @@ mod link;
 mod pool;
 
 pub use host_key::Scanned;
-pub(crate) use pool::{Access, Ssh};
+pub(crate) use pool::Ssh;

@@ -69,16 +69,10 @@ type Slots = HashMap<Key, Arc<tokio::sync::Mutex<Slot>>>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Ready = (Handle<HostKey>, Option<Arc<Link>>);
 
-/// Who may use what.
-pub(crate) struct Access {
-    /// As the run has them.
-    pub(crate) options: HostsOptions,
-}
-
 /// See the module.
 pub(crate) struct Ssh {
     config: Arc<SshConfig>,
-    access: Access,
+    options: HostsOptions,
     files: KeyFiles,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
     slots: Mutex<Slots>,
@@ -86,10 +80,10 @@ pub(crate) struct Ssh {
 
 impl Ssh {
     /// Connects to none yet.
-    pub(crate) fn new(config: SshConfig, access: Access) -> Self {
+    pub(crate) fn new(config: SshConfig, options: HostsOptions) -> Self {
         Self {
             config: Arc::new(config),
-            access,
+            options,
             files: KeyFiles::default(),
             known: Mutex::default(),
             slots: Mutex::default(),
@@ -102,7 +96,7 @@ impl Ssh {
         host: &HostName,
         user: Option<&str>,
     ) -> Result<Arc<dyn Transport>, HostError> {
-        let user = user.or(self.access.options.default_user.as_deref());
+        let user = user.or(self.options.default_user.as_deref());
         let spec = Spec {
             host: host.as_str().to_owned(),
             user: user.map(str::to_owned),
@@ -170,8 +164,7 @@ impl Ssh {
                 link.close().await;
             }
         });
-        let _ =
-            tokio::time::timeout(GOODBYE, futures_util::future::join_all(goodbyes)).await;
+        let _ = tokio::time::timeout(GOODBYE, futures_util::future::join_all(goodbyes)).await;
     }
 
     async fn look_at(
@@ -191,10 +184,7 @@ impl Ssh {
         looked
     }
 
-    async fn look(
-        &self,
-        host: &HostName,
-    ) -> Result<(Key, Known, host_key::Seen), HostError> {
+    async fn look(&self, host: &HostName) -> Result<(Key, Known, host_key::Seen), HostError> {
         let spec = Spec {
             host: host.as_str().to_owned(),
             user: None,
@@ -277,14 +267,21 @@ impl Ssh {
             let (handle, _): (_, Look) =
                 connect::shake_hands(host, &key.address(), &known, stream).await;
             let mut handle = handle?;
-            let options = &self.access.options;
+            let options = &self.options;
             let passphrase = options
                 .key_passphrase
                 .of(host)
                 .and_then(|secret| options.secrets.get(secret).cloned());
             let agent = options.agent_socket.as_deref();
-            match auth::let_in(&mut handle, &key.user, config, agent, &self.files, passphrase)
-                .await
+            match auth::let_in(
+                &mut handle,
+                &key.user,
+                config,
+                agent,
+                &self.files,
+                passphrase,
+            )
+            .await
             {
                 Let::In => Ok(handle),
                 Let::Out(tried) => Err(HostError::new(
@@ -345,11 +342,7 @@ impl Ssh {
         Ok((stream, Some(through)))
     }
 
-    async fn resolve(
-        &self,
-        host: &HostName,
-        spec: &Spec,
-    ) -> Result<(Key, HostConfig), HostError> {
+    async fn resolve(&self, host: &HostName, spec: &Spec) -> Result<(Key, HostConfig), HostError> {
         let (config, name) = (self.config.clone(), spec.host.clone());
         let resolved = tokio::task::spawn_blocking(move || config.resolve(&name))
             .await
@@ -359,7 +352,7 @@ impl Ssh {
             .user
             .clone()
             .or_else(|| resolved.user.clone())
-            .unwrap_or_else(|| self.access.options.local_user.clone());
+            .unwrap_or_else(|| self.options.local_user.clone());
         let key = Key {
             name: resolved.host_name.clone(),
             port: spec.port.unwrap_or(resolved.port),
@@ -414,8 +407,7 @@ impl Ssh {
     }
 
     fn limit(&self, config: &HostConfig) -> Duration {
-        self.access
-            .options
+        self.options
             .connect_timeout
             .unwrap_or(config.connect_timeout)
     }
@@ -455,9 +447,7 @@ fn jump(text: &str) -> Result<Spec, String> {
             _ => (rest, None),
         },
     };
-    let port = port
-        .map(|p| p.parse().map_err(|_| wrong()))
-        .transpose()?;
+    let port = port.map(|p| p.parse().map_err(|_| wrong())).transpose()?;
     if host.is_empty() {
         return Err(wrong());
     }

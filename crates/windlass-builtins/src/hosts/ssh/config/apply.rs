@@ -76,7 +76,14 @@ pub(super) fn expand(text: &str, value: impl Fn(char) -> Option<String>) -> Resu
     Ok(out)
 }
 
-fn pass(blocks: &Blocks, host: &str, original: &str, local_user: &str, last: bool, found: &mut Found) {
+fn pass(
+    blocks: &Blocks,
+    host: &str,
+    original: &str,
+    local_user: &str,
+    last: bool,
+    found: &mut Found,
+) {
     let mut held: HashMap<usize, Holds> = HashMap::new();
     for i in blocks.candidates(host) {
         let Some(block) = blocks.all.get(i) else {

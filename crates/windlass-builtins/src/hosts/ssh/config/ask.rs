@@ -106,7 +106,9 @@ fn parse(output: &str, local_user: &str) -> Result<Found, String> {
                 }
             }
             "proxyjump" => found.proxy = Some(keys::jump(value)?),
-            "userknownhostsfile" => found.user_known_hosts = Some(given().map_or_else(Vec::new, |_| words())),
+            "userknownhostsfile" => {
+                found.user_known_hosts = Some(given().map_or_else(Vec::new, |_| words()))
+            }
             "globalknownhostsfile" => {
                 found.global_known_hosts = Some(given().map_or_else(Vec::new, |_| words()));
             }
@@ -122,8 +124,16 @@ fn parse(output: &str, local_user: &str) -> Result<Found, String> {
         return Err("it names no hostname".into());
     }
     // All of the names that it tries by itself: none is configured.
-    if found.identity_files.iter().filter(|f| f.starts_with("~/.ssh/id_")).count() >= 4 {
-        found.identity_files.retain(|f| !super::is_default_identity(f));
+    if found
+        .identity_files
+        .iter()
+        .filter(|f| f.starts_with("~/.ssh/id_"))
+        .count()
+        >= 4
+    {
+        found
+            .identity_files
+            .retain(|f| !super::is_default_identity(f));
     }
     Ok(found)
 }

@@ -21,7 +21,10 @@ pub(super) enum Setting {
     /// Whether OpenSSH would look up the host's canonical name.
     Canonicalize(bool),
     /// A key that Windlass does not act on; the note says so, and is absent when nothing is lost by that.
-    Other { key: String, note: Option<String> },
+    Other {
+        key: String,
+        note: Option<String>,
+    },
 }
 
 /// How a host is reached; ProxyCommand and ProxyJump share one slot, the first of them wins.
@@ -37,21 +40,87 @@ pub(super) enum Proxy {
 /// Keys that change nothing in what Windlass does: conveniences of an interactive session, forwarding, and methods of
 /// authentication which it never uses.
 const IGNORED: &[&str] = &[
-    "addkeystoagent", "batchmode", "canonicaldomains", "canonicalizefallbacklocal", "canonicalizemaxdots",
-    "canonicalizepermittedcnames", "challengeresponseauthentication", "channeltimeout", "checkhostip", "cipher",
-    "clearallforwardings", "compression", "compressionlevel", "connectionattempts", "controlmaster", "controlpath",
-    "controlpersist", "dynamicforward", "enableescapecommandline", "enablesshkeysign", "escapechar",
-    "exitonforwardfailure", "fingerprinthash", "forkafterauthentication", "forwardagent", "forwardx11",
-    "forwardx11timeout", "forwardx11trusted", "gatewayports", "gssapiauthentication", "gssapiclientidentity",
-    "gssapidelegatecredentials", "gssapikexalgorithms", "gssapikeyexchange", "gssapirenewalforcesrekey",
-    "gssapiserveridentity", "gssapitrustdns", "hashknownhosts", "hostbasedacceptedalgorithms",
-    "hostbasedauthentication", "hostbasedkeytypes", "ipqos", "kbdinteractiveauthentication", "kbdinteractivedevices",
-    "localcommand", "localforward", "loglevel", "logverbose", "numberofpasswordprompts", "obscurekeystroketiming",
-    "passwordauthentication", "permitlocalcommand", "permitremoteopen", "protocol", "proxyusefdpass", "rekeylimit",
-    "remoteforward", "requesttty", "rhostsrsaauthentication", "rsaauthentication", "sendenv", "serveralivecountmax",
-    "serveraliveinterval", "sessiontype", "setenv", "stdinnull", "streamlocalbindmask", "streamlocalbindunlink",
-    "syslogfacility", "tag", "tcpkeepalive", "tunnel", "tunneldevice", "updatehostkeys", "useprivilegedport",
-    "useroaming", "verifyhostkeydns", "versionaddendum", "visualhostkey", "warnweakcrypto", "xauthlocation",
+    "addkeystoagent",
+    "batchmode",
+    "canonicaldomains",
+    "canonicalizefallbacklocal",
+    "canonicalizemaxdots",
+    "canonicalizepermittedcnames",
+    "challengeresponseauthentication",
+    "channeltimeout",
+    "checkhostip",
+    "cipher",
+    "clearallforwardings",
+    "compression",
+    "compressionlevel",
+    "connectionattempts",
+    "controlmaster",
+    "controlpath",
+    "controlpersist",
+    "dynamicforward",
+    "enableescapecommandline",
+    "enablesshkeysign",
+    "escapechar",
+    "exitonforwardfailure",
+    "fingerprinthash",
+    "forkafterauthentication",
+    "forwardagent",
+    "forwardx11",
+    "forwardx11timeout",
+    "forwardx11trusted",
+    "gatewayports",
+    "gssapiauthentication",
+    "gssapiclientidentity",
+    "gssapidelegatecredentials",
+    "gssapikexalgorithms",
+    "gssapikeyexchange",
+    "gssapirenewalforcesrekey",
+    "gssapiserveridentity",
+    "gssapitrustdns",
+    "hashknownhosts",
+    "hostbasedacceptedalgorithms",
+    "hostbasedauthentication",
+    "hostbasedkeytypes",
+    "ipqos",
+    "kbdinteractiveauthentication",
+    "kbdinteractivedevices",
+    "localcommand",
+    "localforward",
+    "loglevel",
+    "logverbose",
+    "numberofpasswordprompts",
+    "obscurekeystroketiming",
+    "passwordauthentication",
+    "permitlocalcommand",
+    "permitremoteopen",
+    "protocol",
+    "proxyusefdpass",
+    "rekeylimit",
+    "remoteforward",
+    "requesttty",
+    "rhostsrsaauthentication",
+    "rsaauthentication",
+    "sendenv",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "sessiontype",
+    "setenv",
+    "stdinnull",
+    "streamlocalbindmask",
+    "streamlocalbindunlink",
+    "syslogfacility",
+    "tag",
+    "tcpkeepalive",
+    "tunnel",
+    "tunneldevice",
+    "updatehostkeys",
+    "useprivilegedport",
+    "useroaming",
+    "verifyhostkeydns",
+    "versionaddendum",
+    "visualhostkey",
+    "warnweakcrypto",
+    "xauthlocation",
 ];
 
 /// Keys that would change the connection if Windlass heeded them, and what holds instead.
@@ -60,7 +129,10 @@ const NOTED: &[(&str, &str)] = &[
     ("bindaddress", "the system chooses the local address"),
     ("bindinterface", "the system chooses the local interface"),
     ("casignaturealgorithms", "Windlass has its own list"),
-    ("certificatefile", "user certificates are used from the agent only"),
+    (
+        "certificatefile",
+        "user certificates are used from the agent only",
+    ),
     ("ciphers", "Windlass has its own list"),
     ("hostkeyalgorithms", "Windlass has its own list"),
     ("kexalgorithms", "Windlass has its own list"),
@@ -73,7 +145,10 @@ const NOTED: &[(&str, &str)] = &[
     ("refuseconnection", "the host is connected to"),
     ("remotecommand", "Windlass runs its own programs"),
     ("requiredrsasize", "Windlass has its own limit"),
-    ("revokedhostkeys", "mark revoked keys with @revoked in known_hosts"),
+    (
+        "revokedhostkeys",
+        "mark revoked keys with @revoked in known_hosts",
+    ),
     ("securitykeyprovider", "load the key into an agent"),
     ("smartcarddevice", "load the key into an agent"),
 ];
@@ -90,7 +165,9 @@ pub(super) fn setting(
         "hostname" => Setting::HostName(tokens(one(words)?, "h")?),
         "port" => Setting::Port(port(one(words)?)?),
         "user" => Setting::User(one(words)?.to_owned()),
-        "identityfile" | "identityfile2" => Setting::IdentityFile(tokens(one(words)?, PATH_TOKENS)?),
+        "identityfile" | "identityfile2" => {
+            Setting::IdentityFile(tokens(one(words)?, PATH_TOKENS)?)
+        }
         "identitiesonly" => Setting::IdentitiesOnly(flag(one(words)?)?),
         "identityagent" => Setting::IdentityAgent(tokens(one(words)?, PATH_TOKENS)?),
         "userknownhostsfile" => Setting::UserKnownHosts(list(words, PATH_TOKENS)?),
@@ -142,12 +219,15 @@ fn note(key: &str, words: &[String]) -> Result<Option<String>, String> {
         "nohostauthenticationforlocalhost" => is(&["yes", "true"]).then(|| {
             "NoHostAuthenticationForLocalhost is not heeded: host keys are always checked".into()
         }),
-        "pubkeyauthentication" => is(&["no", "false"])
-            .then(|| "PubkeyAuthentication no is not heeded: keys are what Windlass logs in with".into()),
+        "pubkeyauthentication" => is(&["no", "false"]).then(|| {
+            "PubkeyAuthentication no is not heeded: keys are what Windlass logs in with".into()
+        }),
         _ => match NOTED.iter().find(|(name, _)| *name == key) {
             Some(_) if is(&["none"]) => None,
             Some((_, instead)) => Some(format!("{key} is not heeded: {instead}")),
-            None => Some(format!("{key} is not a key that Windlass knows; it is not heeded")),
+            None => Some(format!(
+                "{key} is not a key that Windlass knows; it is not heeded"
+            )),
         },
     })
 }
@@ -194,7 +274,9 @@ fn several(words: &[String]) -> Result<Vec<String>, String> {
 
 fn list(words: &[String], allowed: &str) -> Result<Vec<String>, String> {
     let words = several(words)?;
-    words.iter().try_for_each(|w| tokens(w, allowed).map(drop))?;
+    words
+        .iter()
+        .try_for_each(|w| tokens(w, allowed).map(drop))?;
     Ok(words)
 }
 
@@ -266,7 +348,10 @@ pub(super) fn jump(text: &str) -> Result<Proxy, String> {
 
 fn hop(text: &str) -> Result<String, String> {
     let wrong = |why: &str| format!("`{text}` is not a host to jump over: {why}");
-    let bare = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
+    let bare = text
+        .strip_prefix("ssh://")
+        .unwrap_or(text)
+        .trim_end_matches('/');
     if bare.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(wrong("it holds a blank"));
     }
@@ -276,7 +361,13 @@ fn hop(text: &str) -> Result<String, String> {
     };
     let (host, number) = match address.strip_prefix('[').and_then(|a| a.split_once(']')) {
         Some((host, "")) => (host, None),
-        Some((host, tail)) => (host, Some(tail.strip_prefix(':').ok_or_else(|| wrong("write [address]:port"))?)),
+        Some((host, tail)) => (
+            host,
+            Some(
+                tail.strip_prefix(':')
+                    .ok_or_else(|| wrong("write [address]:port"))?,
+            ),
+        ),
         None => match address.split_once(':') {
             Some((_, number)) if number.contains(':') => {
                 return Err(wrong("put an IPv6 address in [ ]"));
@@ -285,7 +376,10 @@ fn hop(text: &str) -> Result<String, String> {
             None => (address, None),
         },
     };
-    if host.is_empty() || host.starts_with('-') || user.is_some_and(|u| u.is_empty() || u.starts_with('-')) {
+    if host.is_empty()
+        || host.starts_with('-')
+        || user.is_some_and(|u| u.is_empty() || u.starts_with('-'))
+    {
         return Err(wrong("write [user@]host[:port]"));
     }
     if let Some(number) = number {

@@ -69,7 +69,10 @@ mod tests {
             assert_eq!(matches(text, pattern), want, "{text} {pattern}");
         }
         // Would take for ever if every star were tried again.
-        assert!(!matches(&"a".repeat(5000), &format!("{}b", "*a".repeat(500))));
+        assert!(!matches(
+            &"a".repeat(5000),
+            &format!("{}b", "*a".repeat(500))
+        ));
     }
 
     #[test]

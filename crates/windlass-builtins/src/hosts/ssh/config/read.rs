@@ -103,11 +103,18 @@ impl Blocks {
     fn open(&mut self, within: Option<usize>, condition: Condition) -> usize {
         let outer = |i: usize| self.all.get(i).and_then(|b| b.names.clone());
         let names = match &condition {
-            Condition::Host(list) if list.iter().all(|p| is_literal(p)) => Some(list.clone().into()),
+            Condition::Host(list) if list.iter().all(|p| is_literal(p)) => {
+                Some(list.clone().into())
+            }
             Condition::As(i) => outer(*i),
             _ => within.and_then(outer),
         };
-        self.all.push(Block { within, condition, settings: Vec::new(), names });
+        self.all.push(Block {
+            within,
+            condition,
+            settings: Vec::new(),
+            names,
+        });
         self.all.len() - 1
     }
 }
@@ -162,7 +169,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the file exists.
-    fn file(&mut self, path: &Path, kind: Kind, checked: bool, from: Option<&Includer<'_>>) -> bool {
+    fn file(
+        &mut self,
+        path: &Path,
+        kind: Kind,
+        checked: bool,
+        from: Option<&Includer<'_>>,
+    ) -> bool {
         self.files += 1;
         let text = match read(path, checked) {
             Ok(Some(text)) => text,
@@ -191,7 +204,13 @@ impl<'a> Reader<'a> {
                 continue;
             };
             let place = format!("{}:{}", source.name(), i + 1);
-            let here = Includer { source: &source, span, block, depth, kind };
+            let here = Includer {
+                source: &source,
+                span,
+                block,
+                depth,
+                kind,
+            };
             match self.line(&line, &place, &here, within) {
                 Ok(Some(next)) => block = next,
                 Ok(None) => {}
@@ -239,15 +258,18 @@ impl<'a> Reader<'a> {
             }
             "ignoreunknown" => {
                 let lists = words.iter().flat_map(|w| w.split(','));
-                self.ignore_unknown.extend(lists.map(str::to_ascii_lowercase));
+                self.ignore_unknown
+                    .extend(lists.map(str::to_ascii_lowercase));
             }
             _ => {
                 let setting = keys::setting(&key, &words, line.rest, place)?;
                 let hidden = self.ignore_unknown.iter().any(|p| matches(&key, p));
                 let unknown = matches!(setting, Some(Setting::Other { .. }));
-                if let (Some(block), Some(setting), false) =
-                    (self.blocks.all.get_mut(here.block), setting, hidden && unknown)
-                {
+                if let (Some(block), Some(setting), false) = (
+                    self.blocks.all.get_mut(here.block),
+                    setting,
+                    hidden && unknown,
+                ) {
                     block.settings.push(setting);
                 }
             }
@@ -272,7 +294,10 @@ impl<'a> Reader<'a> {
                 return Err(format!("more than {MAX_FILES} files are included"));
             }
             let path = path.map_err(|e| format!("cannot look for `{word}`: {e}"))?;
-            let inner = Includer { depth: here.depth + 1, ..*here };
+            let inner = Includer {
+                depth: here.depth + 1,
+                ..*here
+            };
             self.file(&path, here.kind, false, Some(&inner));
         }
         Ok(())
@@ -283,7 +308,9 @@ impl<'a> Reader<'a> {
             return Ok(word.into());
         }
         if word.contains("${") || word.contains('%') {
-            return Err("variables and tokens in an Include are not supported: write the path".into());
+            return Err(
+                "variables and tokens in an Include are not supported: write the path".into(),
+            );
         }
         if kind == Kind::System {
             return match word.strip_prefix('~') {
@@ -291,13 +318,17 @@ impl<'a> Reader<'a> {
                 None => Ok(Path::new("/etc/ssh").join(word)),
             };
         }
-        let home = self.home.ok_or("the home directory is not known: write an absolute path")?;
+        let home = self
+            .home
+            .ok_or("the home directory is not known: write an absolute path")?;
         // Only the pattern itself may hold wildcards.
         let home = PathBuf::from(glob::Pattern::escape(&home.to_string_lossy()));
         match word.strip_prefix('~') {
             Some(tail) => match tail.strip_prefix('/') {
                 Some(tail) => Ok(home.join(tail)),
-                None => Err(format!("`{word}`: only one's own ~ is supported: write an absolute path")),
+                None => Err(format!(
+                    "`{word}`: only one's own ~ is supported: write an absolute path"
+                )),
             },
             None => Ok(home.join(".ssh").join(word)),
         }
@@ -308,27 +339,41 @@ impl<'a> Reader<'a> {
 fn read(path: &Path, checked: bool) -> Result<Option<String>, (String, String)> {
     use std::os::unix::fs::MetadataExt as _;
     let failed = |e: std::io::Error| (e.to_string(), "make it readable, or remove it".to_owned());
-    let absent = [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory];
+    let absent = [
+        std::io::ErrorKind::NotFound,
+        std::io::ErrorKind::NotADirectory,
+    ];
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
         Err(e) if absent.contains(&e.kind()) => return Ok(None),
         Err(e) => return Err(failed(e)),
     };
     if !meta.is_file() && path != Path::new("/dev/null") {
-        return Err(("not a regular file".into(), "an ssh_config file is wanted".into()));
+        return Err((
+            "not a regular file".into(),
+            "an ssh_config file is wanted".into(),
+        ));
     }
     let me = rustix::process::getuid().as_raw();
     if checked && ((meta.uid() != 0 && meta.uid() != me) || meta.mode() & 0o022 != 0) {
         return Err((
             "bad owner or permissions: others could change it".into(),
-            format!("chmod go-w {0}; it must belong to you or root", path.display()),
+            format!(
+                "chmod go-w {0}; it must belong to you or root",
+                path.display()
+            ),
         ));
     }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(MAX_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.len() as u64 > MAX_SIZE {
-        return Err((format!("larger than {MAX_SIZE} bytes"), "an ssh_config file is wanted".into()));
+        return Err((
+            format!("larger than {MAX_SIZE} bytes"),
+            "an ssh_config file is wanted".into(),
+        ));
     }
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -354,7 +399,9 @@ fn criteria(words: &[String]) -> Result<Vec<Criterion>, String> {
             "localuser" => Subject::LocalUser,
             "final" => Subject::Final,
             "canonical" => Subject::Canonical,
-            "exec" | "localnetwork" | "tagged" | "command" | "version" | "sessiontype" => Subject::Other,
+            "exec" | "localnetwork" | "tagged" | "command" | "version" | "sessiontype" => {
+                Subject::Other
+            }
             _ => return Err(format!("`{name}` is not a criterion of Match")),
         };
         let mut list = String::new();
@@ -381,7 +428,9 @@ fn criteria(words: &[String]) -> Result<Vec<Criterion>, String> {
         criteria.push(Criterion { negated, of, list });
     }
     if criteria.is_empty() {
-        return Err("Match wants a criterion: host, originalhost, user, localuser, all, ...".into());
+        return Err(
+            "Match wants a criterion: host, originalhost, user, localuser, all, ...".into(),
+        );
     }
     Ok(criteria)
 }

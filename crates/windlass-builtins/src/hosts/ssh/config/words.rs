@@ -68,7 +68,13 @@ mod tests {
 
     #[test]
     fn keys_and_values_are_separated_by_blanks_or_one_equals_sign() {
-        for text in ["Port 22", "  Port=22", "Port = 22 ", "Port\t22\r", "Port =22"] {
+        for text in [
+            "Port 22",
+            "  Port=22",
+            "Port = 22 ",
+            "Port\t22\r",
+            "Port =22",
+        ] {
             let line = line(text).unwrap();
             assert_eq!((line.key, line.rest), ("Port", "22"), "{text}");
         }

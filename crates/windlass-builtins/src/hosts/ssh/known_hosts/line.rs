@@ -46,7 +46,10 @@ impl HashedName {
         let hash = BASE64.decode(hash.as_bytes()).ok()?;
         (salt.len() == 20 && hash.len() == 20).then_some(())?;
         let mac = Hmac::<Sha1>::new_from_slice(&salt).ok()?;
-        Some(Self { mac, hash: hash.into() })
+        Some(Self {
+            mac,
+            hash: hash.into(),
+        })
     }
 
     /// Whether it is the hash of `name`.
@@ -69,10 +72,13 @@ impl<'a> Line<'a> {
             Some("@cert-authority") => Some(Mark::Authority),
             Some(other) => return Err(format!("`{other}` is not a marker")),
         };
-        let (Some(field), Some(algorithm), Some(key)) = (words.next(), words.next(), words.next()) else {
+        let (Some(field), Some(algorithm), Some(key)) = (words.next(), words.next(), words.next())
+        else {
             return Err("names, a kind of key and a key are wanted".into());
         };
-        let key = BASE64.decode(key.as_bytes()).map_err(|_| "the key is not base64".to_owned())?;
+        let key = BASE64
+            .decode(key.as_bytes())
+            .map_err(|_| "the key is not base64".to_owned())?;
         if !is_of(&key, algorithm) {
             return Err(format!("the key is not of the kind `{algorithm}`"));
         }
@@ -90,13 +96,21 @@ impl<'a> Line<'a> {
                 Names::Patterns(list)
             }
         };
-        Ok(Some(Self { mark, names, field, algorithm, key }))
+        Ok(Some(Self {
+            mark,
+            names,
+            field,
+            algorithm,
+            key,
+        }))
     }
 }
 
 /// Whether the key's own first field names this algorithm.
 fn is_of(key: &[u8], algorithm: &str) -> bool {
-    let length = key.first_chunk::<4>().map(|n| u32::from_be_bytes(*n) as usize);
+    let length = key
+        .first_chunk::<4>()
+        .map(|n| u32::from_be_bytes(*n) as usize);
     let named = length.and_then(|n| key.get(4..)?.get(..n));
     named == Some(algorithm.as_bytes())
 }

@@ -42,7 +42,10 @@ pub fn append(file: &Path, lines: &[String]) -> io::Result<usize> {
     let old = String::from_utf8_lossy(&bytes);
     let mut fresh: Vec<&str> = Vec::new();
     for line in lines.iter().map(|l| l.trim()) {
-        let there = old.lines().chain(fresh.iter().copied()).any(|o| same(o, line));
+        let there = old
+            .lines()
+            .chain(fresh.iter().copied())
+            .any(|o| same(o, line));
         if !there {
             fresh.push(line);
         }
@@ -60,7 +63,10 @@ pub fn append(file: &Path, lines: &[String]) -> io::Result<usize> {
     });
     // In place, not by rename: OpenSSH appends too, without a lock, and its line must not be lost.
     let end = open.seek(io::SeekFrom::End(0))?;
-    if let Err(e) = open.write_all(text.as_bytes()).and_then(|()| open.sync_all()) {
+    if let Err(e) = open
+        .write_all(text.as_bytes())
+        .and_then(|()| open.sync_all())
+    {
         let _ = open.set_len(end);
         return Err(e);
     }
@@ -121,17 +127,26 @@ pub fn replace(file: &Path, host: &str, port: u16, lines: &[String]) -> io::Resu
 
 /// `None`: the line is not about `name`. `Some(None)`: nothing is left of it without `name`.
 fn without(text: &str, name: &str) -> Option<Option<String>> {
-    let line = Line::parse(text).ok().flatten().filter(|l| l.mark.is_none())?;
+    let line = Line::parse(text)
+        .ok()
+        .flatten()
+        .filter(|l| l.mark.is_none())?;
     let rest = match &line.names {
         Names::Hashed(hashed) => return hashed.is(name).then_some(None),
         Names::Plain(list) => {
             list.iter().any(|n| n == name).then_some(())?;
-            let kept = line.field.split(',').filter(|n| !n.eq_ignore_ascii_case(name));
+            let kept = line
+                .field
+                .split(',')
+                .filter(|n| !n.eq_ignore_ascii_case(name));
             kept.collect::<Vec<_>>().join(",")
         }
         Names::Patterns(list) => {
             any_matches(name, list.iter().map(String::as_str)).then_some(())?;
-            let kept = line.field.split(',').filter(|n| !n.eq_ignore_ascii_case(name));
+            let kept = line
+                .field
+                .split(',')
+                .filter(|n| !n.eq_ignore_ascii_case(name));
             format!("{},!{name}", kept.collect::<Vec<_>>().join(","))
         }
     };
@@ -167,7 +182,10 @@ fn check(lines: &[String]) -> io::Result<()> {
 fn lock(file: &Path) -> io::Result<File> {
     let folder = folder(file);
     if !folder.exists() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     let handle = File::open(folder)?;
     let end = Instant::now() + LOCK_LIMIT;
@@ -195,7 +213,11 @@ fn folder(file: &Path) -> &Path {
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let _ = fs::remove_file(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()
