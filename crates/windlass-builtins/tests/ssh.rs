@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
     reason = "the functions that tests share are tests"
 )]
 
@@ -621,13 +620,10 @@ async fn hosts_behind_hosts_are_reached() {
     assert_eq!(keys, []);
     let mut talk = all.converse(&name("inner"), None).await.unwrap();
     let reply = one(talk.as_mut(), run("echo $SSH_CONNECTION")).await;
-    assert_eq!(
-        match reply {
-            Reply::Ran { stdout, .. } => stdout.trim().ends_with(&inner.port.to_string()),
-            _ => false,
-        },
-        true
-    );
+    let Reply::Ran { stdout, .. } = reply else {
+        panic!()
+    };
+    assert!(stdout.trim().ends_with(&inner.port.to_string()), "{stdout}");
     for sshd in [&outer, &middle, &inner] {
         assert!(sshd.log().matches("Accepted publickey").count() >= 1);
     }
@@ -778,6 +774,26 @@ async fn an_encrypted_key_wants_its_passphrase_or_the_agent() {
     talk(&with_agent).await.close().await;
     agent.kill().unwrap();
     agent.wait().unwrap();
+}
+
+#[tokio::test]
+async fn killing_a_transfer_leaves_no_part_of_the_file() {
+    let sshd = sshd(&SshdOptions::default());
+    let all = all(&sshd);
+    let mut talk = talk(&all).await;
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let source = sshd.file("source");
+    std::fs::File::create(&source)
+        .unwrap()
+        .set_len(400 << 20)
+        .unwrap();
+    let step = Step::Put(put(&directory.path().join("to"), &source));
+    send(talk.as_mut(), 1, vec![step], false).await;
+    while !matches!(hear(talk.as_mut()).await.unwrap(), Heard::Progress(..)) {}
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    talk.kill().await;
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
