@@ -78,6 +78,7 @@ async fn send(talk: &mut dyn Conversation, n: u32, steps: Vec<Step>, ahead: bool
         task: task(n),
         steps,
         ahead,
+        keep: None,
     };
     talk.send(batch, &Arc::default()).await.unwrap();
 }
