@@ -1,4 +1,5 @@
 //! What we read out of ssh_config files, beside what OpenSSH's own `ssh -G` does.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::collections::HashMap;
 use std::fs;
@@ -116,6 +117,10 @@ const FILES: &[(&str, &str)] = &[
         "Match host=web1\n Port 2210\nMatch originalhost=\"web2\" # c\n Port 2211\n",
     ),
     (
+        "match all with others",
+        "Match host web1 all # c\n Port 77\nMatch !all\n Port 78\nMatch !final host=\"web2\"\n User early\n",
+    ),
+    (
         "match final",
         "Host web1\n HostName real.example.com\nMatch final host real.*\n User final\n Port 2212\nHost real.*\n IdentityFile /second\n",
     ),
@@ -171,7 +176,7 @@ const WRONG: &[(&str, &str)] = &[
     ("match", "Match hots a\n"),
     ("match without a value", "Match host\n"),
     ("match without anything", "Match\n"),
-    ("all with others", "Match host a all\n"),
+    ("all with others", "Match all host a\n"),
     ("include loop", "Include DIR/inc/loop\n"),
     ("none and more", "UserKnownHostsFile none /a\n"),
 ];

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use windlass_builtins::generators::help::{GeneratorHelp, Limits};
+use windlass_builtins::generators::help::GeneratorHelp;
 use windlass_engine::executor::{self, Options, Prepared, prepare};
 use windlass_engine::host::Hosts;
 use windlass_engine::journal;
@@ -58,15 +58,8 @@ pub async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending
     };
     let hosts = session.hosts(Some((&config, &base))).await?;
     let help = GeneratorHelp::new(
-        config.clone(),
+        Arc::new(config.clone()),
         base.clone(),
-        Limits {
-            components: absolute(&inputs.component, &session.surroundings.directory),
-            directories: absolute(&inputs.directory, &session.surroundings.directory),
-            hosts: inputs.hosts.clone(),
-            hostgroups: inputs.hostgroups.clone(),
-            redeploy: inputs.redeploy,
-        },
         session.events.clone(),
         hosts.0.clone(),
     );

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use windlass_builtins::hosts::HostsOptions;
-use windlass_builtins::plugins::{Plugins, Settings, Wanted};
+use windlass_builtins::plugins::{self, Plugins, Settings, Wanted};
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::host::Hosts;
 use windlass_engine::interrupt::{Interrupt, interrupt};
@@ -74,7 +74,7 @@ impl Session {
             surroundings: program.surroundings.clone(),
             common: program.common.clone(),
             registry: program.registry(),
-            plugins: plugins(python, &events),
+            plugins: start_plugins(python, &events),
             events,
             interrupt,
             collector,
@@ -150,14 +150,13 @@ impl Session {
         platform: Option<&str>,
         commands: &BTreeSet<String>,
     ) -> Result<(), Ending> {
-        let used = windlass_builtins::plugins::load(
-            &mut self.registry,
-            &self.plugins,
-            base,
+        let wanted = Wanted {
             platform,
-            commands,
-        )
-        .await?;
+            commands: commands.clone(),
+        };
+        let bases = [base.to_owned()];
+        let registry = &mut self.registry;
+        let used = plugins::load(registry, &self.plugins, &bases, &wanted).await?;
         for line in used {
             self.events.log(Level::Debug, "Plugins", None, None, &line);
         }
@@ -187,8 +186,8 @@ impl Session {
         config: Option<(&Config, &Path)>,
     ) -> Result<(Arc<dyn Hosts>, Arc<Secrets>), Ending> {
         let access = match config {
-            Some((config, _)) => windlass_model::config::access(config)?,
-            None => windlass_model::config::Access::default(),
+            Some((config, _)) => Access::of(config)?,
+            None => Access::default(),
         };
         let base = config.map_or(self.surroundings.directory.as_path(), |(_, base)| base);
         let secrets = self
@@ -259,7 +258,7 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
 }
 
 /// Plugins get the variables that programs need, and no others.
-fn plugins(python_path: PathBuf, events: &Events) -> Arc<Plugins> {
+fn start_plugins(python_path: PathBuf, events: &Events) -> Arc<Plugins> {
     let events = events.clone();
     Plugins::new(Settings {
         python_path,

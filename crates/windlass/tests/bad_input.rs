@@ -6,13 +6,20 @@ use support::Place;
 
 /// A config of platform rolling with one service, whose hosts are local.
 const CONFIG: &str = "platform: rolling\nservice:\n  shop:\n    hosts: [local]\n    destination: @DIR@/tarballs\n    \
-                      install_location: @DIR@/webapps\n    unpack_dir: @DIR@/unpack\n";
+                      install_location: @DIR@/webapps\n";
 
 /// Runs, expects exit status 2 and no record of a run, and shows what was said.
 fn refused(place: &Place, arguments: &[&str]) -> String {
     let ran = place.windlass(arguments);
-    assert_eq!(ran.status, 2, "stdout:\n{}\nstderr:\n{}", ran.stdout, ran.stderr);
-    assert!(!place.path().join(".state/windlass/runs").exists(), "a run was begun");
+    assert_eq!(
+        ran.status, 2,
+        "stdout:\n{}\nstderr:\n{}",
+        ran.stdout, ran.stderr
+    );
+    assert!(
+        !place.path().join(".state/windlass/runs").exists(),
+        "a run was begun"
+    );
     ran.shown(place)
 }
 
@@ -38,7 +45,10 @@ fn missing_file() {
 #[test]
 fn no_config_at_all() {
     let place = Place::new();
-    insta::assert_snapshot!(refused(&place, &["deploy", "--component", "shop_1.0.tar.gz"]));
+    insta::assert_snapshot!(refused(
+        &place,
+        &["deploy", "--component", "shop_1.0.tar.gz"]
+    ));
 }
 
 #[test]
@@ -48,7 +58,9 @@ fn bad_yaml() {
 
 #[test]
 fn tabs() {
-    insta::assert_snapshot!(config("platform: rolling\nservice:\n\tshop:\n\t\thosts: [local]\n"));
+    insta::assert_snapshot!(config(
+        "platform: rolling\nservice:\n\tshop:\n\t\thosts: [local]\n"
+    ));
 }
 
 #[test]
@@ -76,7 +88,9 @@ fn faults_of_a_config_come_all_at_once() {
 
 #[test]
 fn openly_written_secret() {
-    insta::assert_snapshot!(config("platform: rolling\nsudo_password: hunter2hunter2\nservice: {}\n"));
+    insta::assert_snapshot!(config(
+        "platform: rolling\nsudo_password: hunter2hunter2\nservice: {}\n"
+    ));
 }
 
 #[test]
@@ -145,14 +159,20 @@ fn package_of_an_unknown_service() {
     let place = Place::new();
     place.write("windlass.yaml", CONFIG);
     place.write("shpo_1.0.tar.gz", "x");
-    insta::assert_snapshot!(refused(&place, &["deploy", "--component", "shpo_1.0.tar.gz"]));
+    insta::assert_snapshot!(refused(
+        &place,
+        &["deploy", "--component", "shpo_1.0.tar.gz"]
+    ));
 }
 
 #[test]
 fn package_that_is_not_there() {
     let place = Place::new();
     place.write("windlass.yaml", CONFIG);
-    insta::assert_snapshot!(refused(&place, &["deploy", "--component", "shop_1.0.tar.gz"]));
+    insta::assert_snapshot!(refused(
+        &place,
+        &["deploy", "--component", "shop_1.0.tar.gz"]
+    ));
 }
 
 #[test]
@@ -179,7 +199,9 @@ fn saved_plan_whose_file_has_changed() {
   {"command": "upload", "source": "@DIR@/data", "destination": "@DIR@/out"}]}]}"#,
     );
     place.write("data", "one");
-    place.windlass(&["plan", "--tasklist", "tasks.json", "--save", "plan.json"]).expect(0);
+    place
+        .windlass(&["plan", "--tasklist", "tasks.json", "--save", "plan.json"])
+        .expect(0);
     place.write("data", "two");
     insta::assert_snapshot!(refused(&place, &["deploy", "--tasklist", "plan.json"]));
     assert!(!place.path().join("out").exists());
@@ -189,7 +211,10 @@ fn saved_plan_whose_file_has_changed() {
 fn plugin_that_prints_rubbish() {
     let place = Place::new();
     place.write("windlass.yaml", "platform: mine\n");
-    place.program("generators/mine", "#!/bin/sh\necho 'hello, I am no message'\ncat >/dev/null\n");
+    place.program(
+        "generators/mine",
+        "#!/bin/sh\necho 'hello, I am no message'\ncat >/dev/null\n",
+    );
     insta::assert_snapshot!(refused(&place, &["plan"]));
 }
 
@@ -197,7 +222,10 @@ fn plugin_that_prints_rubbish() {
 fn plugin_that_dies() {
     let place = Place::new();
     place.write("windlass.yaml", "platform: mine\n");
-    place.program("generators/mine", "#!/bin/sh\nread line\necho 'no module named X' >&2\nexit 7\n");
+    place.program(
+        "generators/mine",
+        "#!/bin/sh\nread line\necho 'no module named X' >&2\nexit 7\n",
+    );
     insta::assert_snapshot!(refused(&place, &["plan"]));
 }
 

@@ -17,7 +17,9 @@ TIME [INFO    ] [Executor       ] [*] [*] Finished stage: Test stage
 ";
 
 fn example(name: &str) -> Place {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name);
     let place = Place::new();
     for path in walk(&from) {
         let to = place.path().join(path.strip_prefix(&from).unwrap());
@@ -30,7 +32,13 @@ fn example(name: &str) -> Place {
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
+        .flat_map(|path| {
+            if path.is_dir() {
+                walk(&path)
+            } else {
+                vec![path]
+            }
+        })
         .collect()
 }
 
@@ -38,21 +46,27 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
 fn built_in() {
     let place = Place::new();
     place.write("test.conf", "platform: test\n");
-    let ran = place.windlass(&["deploy", "--config", "test.conf"]).expect(0);
+    let ran = place
+        .windlass(&["deploy", "--config", "test.conf"])
+        .expect(0);
     assert_eq!(place.normal(&ran.stderr), LINES);
 }
 
 #[test]
 fn in_python_as_printed() {
     let place = example("seed");
-    let ran = place.windlass(&["deploy", "--config", "test.conf"]).expect(0);
+    let ran = place
+        .windlass(&["deploy", "--config", "test.conf"])
+        .expect(0);
     assert_eq!(place.normal(&ran.stderr), LINES);
 }
 
 #[test]
 fn in_perl() {
     let place = example("perl");
-    let ran = place.windlass(&["deploy", "--config", "test.conf"]).expect(0);
+    let ran = place
+        .windlass(&["deploy", "--config", "test.conf"])
+        .expect(0);
     assert_eq!(place.normal(&ran.stderr), LINES);
 }
 
@@ -78,20 +92,37 @@ fn by_the_seeds_names() {
     let place = Place::new();
     place.write("test.conf", "platform: test\n");
     for name in ["deploy.py", "build_tasklist.py", "deploy", "build_tasklist"] {
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_windlass"), place.path().join(name)).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_windlass"), place.path().join(name))
+            .unwrap();
     }
     let run = |name: &str, arguments: &[&str]| {
         let mut command = std::process::Command::new(place.path().join(name));
         command.args(arguments).current_dir(place.path());
-        command.env("XDG_STATE_HOME", place.at(".state")).env("XDG_CACHE_HOME", place.at(".cache"));
+        command
+            .env("XDG_STATE_HOME", place.at(".state"))
+            .env("XDG_CACHE_HOME", place.at(".cache"));
         support::Ran::of(command.output().unwrap()).expect(0)
     };
-    assert_eq!(run("build_tasklist.py", &["--config", "test.conf"]).stdout, "Syntax ok\n");
-    run("build_tasklist", &["--config", "test.conf", "--save", "tasklist.json"]);
+    assert_eq!(
+        run("build_tasklist.py", &["--config", "test.conf"]).stdout,
+        "Syntax ok\n"
+    );
+    run(
+        "build_tasklist",
+        &["--config", "test.conf", "--save", "tasklist.json"],
+    );
     let ran = run("deploy.py", &["--tasklist", "tasklist.json"]);
-    assert!(ran.stderr.contains("Executing test command: Hello World / None"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("Executing test command: Hello World / None"),
+        "{}",
+        ran.stderr
+    );
     let dumped = run("build_tasklist.py", &["--config", "test.conf", "--dump"]).stdout;
-    assert_eq!(dumped, std::fs::read_to_string(place.path().join("tasklist.json")).unwrap());
+    assert_eq!(
+        dumped,
+        std::fs::read_to_string(place.path().join("tasklist.json")).unwrap()
+    );
     run("deploy", &["--config", "test.conf"]);
 }
 
@@ -99,9 +130,16 @@ fn by_the_seeds_names() {
 fn a_hand_edited_tasklist_runs() {
     let place = Place::new();
     place.write("test.conf", "platform: test\n");
-    place.windlass(&["plan", "--config", "test.conf", "--save", "t.json"]).expect(0);
+    place
+        .windlass(&["plan", "--config", "test.conf", "--save", "t.json"])
+        .expect(0);
     let text = std::fs::read_to_string(place.path().join("t.json")).unwrap();
     place.write("t.json", &text.replace("Hello World", "Hello yourself"));
-    let ran = place.windlass(&["deploy", "--tasklist", "t.json"]).expect(0);
-    assert!(ran.stderr.contains("Executing test command: Hello yourself / None"));
+    let ran = place
+        .windlass(&["deploy", "--tasklist", "t.json"])
+        .expect(0);
+    assert!(
+        ran.stderr
+            .contains("Executing test command: Hello yourself / None")
+    );
 }

@@ -65,8 +65,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>, String> {
                 .collect::<Vec<_>>()
                 .join("\n");
             for (word, why, free) in RULES {
-                if code.contains(word) && !free.contains(&name.as_str()) && !is_free(&name)
-                {
+                if code.contains(word) && !free.contains(&name.as_str()) && !is_free(&name) {
                     faults.push(format!("{} {why} (`{word}`)", path.display()));
                 }
             }

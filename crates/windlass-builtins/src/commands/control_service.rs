@@ -68,6 +68,7 @@ impl CommandKind for ControlService {
             line_key: "control_command",
             env,
             check_command: None,
+            if_exists: None,
             timeout: args.timeout,
         };
         Ok(Box::new(request.command(args.action, cx)?))

@@ -56,6 +56,7 @@ impl CommandKind for ReloadService {
             line_key: "reload_command",
             env: Vec::new(),
             check_command: args.check_command,
+            if_exists: None,
             timeout: args.timeout,
         };
         Ok(Box::new(request.command(Action::Reload, cx)?))

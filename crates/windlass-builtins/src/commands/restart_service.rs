@@ -56,6 +56,7 @@ impl CommandKind for RestartService {
             line_key: "restart_command",
             env: Vec::new(),
             check_command: args.check_command,
+            if_exists: None,
             timeout: args.timeout,
         };
         Ok(Box::new(request.command(Action::Restart, cx)?))

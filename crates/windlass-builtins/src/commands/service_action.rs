@@ -6,11 +6,12 @@ use windlass_engine::command::{Command, Facts, InitContext, Repeat, Seen, Turn};
 use windlass_model::Text;
 use windlass_model::diagnostic::Diagnostics;
 use windlass_model::outcome::Outcome;
-use windlass_model::step::{Reply, Run, Step, UNCHANGED, Want};
+use windlass_model::step::{Reply, Run, SKIPPED, Step, UNCHANGED, Want};
 
+use super::args::AbsolutePath;
 use super::control::{Action, ControlType, Supervised};
 use super::scripted::failure_of;
-use super::shell_line::{last_words, shown};
+use super::shell_line::{OnlyIf, ShellLine, last_words, shown};
 
 /// What the commands about services are given, whatever their action.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Request {
     pub env: Vec<(String, Text)>,
     /// The shell line that ends with 0 while the service runs.
     pub check_command: Option<String>,
+    /// The shell line is run only when this is there.
+    pub if_exists: Option<AbsolutePath>,
     /// Seconds to wait for the wanted state.
     pub timeout: u32,
 }
@@ -59,6 +62,7 @@ impl Request {
             work,
             env: self.env,
             check: self.check_command,
+            if_exists: self.if_exists,
             timeout: self.timeout,
         });
         match made {
@@ -131,6 +135,7 @@ pub struct ServiceAction {
     work: Work,
     env: Vec<(String, Text)>,
     check: Option<String>,
+    if_exists: Option<AbsolutePath>,
     timeout: u32,
 }
 
@@ -138,7 +143,14 @@ impl ServiceAction {
     fn work_step(&self, facts: &Facts) -> Step {
         let (script, want) = match &self.work {
             Work::Supervised(service) => (service.script(self.action, self.timeout), Want::Ours),
-            Work::Line(line) => (line.clone(), Want::Status(0)),
+            Work::Line(line) => {
+                let line = ShellLine {
+                    env: self.env.clone(),
+                    only_if: self.if_exists.clone().map(OnlyIf::Exists),
+                    ..ShellLine::new(line.clone())
+                };
+                return line.step(&facts.user);
+            }
         };
         Step::Run(Run {
             script,
@@ -175,6 +187,9 @@ impl ServiceAction {
             Reply::Ran {
                 status: UNCHANGED, ..
             } if matches!(self.work, Work::Supervised(_)) => Outcome::Unchanged,
+            Reply::Ran {
+                status: SKIPPED, ..
+            } if self.if_exists.is_some() => Outcome::Unchanged,
             _ if self.action == Action::Status => Outcome::Unchanged,
             _ => Outcome::Changed,
         }
@@ -298,6 +313,18 @@ mod tests {
             failure(ended(80)),
             "cannot start the service (`./up`): exit status 80"
         );
+    }
+
+    #[test]
+    fn what_was_never_deployed_need_not_be_stopped() {
+        let args = json!({"stop_command": "./down", "if_exists": "/opt/webapps/shop"});
+        let command = make(&StopService, args).unwrap();
+        let turn = command.turn(&facts(), &[]);
+        assert!(script(&steps(turn)[0]).contains("[ -e /opt/webapps/shop ]"));
+        let ended = |status| command.turn(&facts(), &[seen(1, ran(status, "boom"))]);
+        assert_eq!(end(ended(81)), Outcome::Unchanged);
+        assert_eq!(end(ended(0)), Outcome::Changed);
+        assert!(failure(ended(1)).contains("boom"));
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl CommandKind for StartService {
             line_key: "start_command",
             env: Vec::new(),
             check_command: args.check_command,
+            if_exists: None,
             timeout: args.timeout,
         };
         Ok(Box::new(request.command(Action::Start, cx)?))

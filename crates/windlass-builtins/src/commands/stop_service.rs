@@ -5,6 +5,7 @@ use serde::Deserialize;
 use windlass_engine::command::{Command, CommandKind, InitContext};
 use windlass_model::diagnostic::Diagnostics;
 
+use super::args::AbsolutePath;
 use super::control::{Action, ControlType};
 use super::service_action::Request;
 
@@ -24,6 +25,9 @@ pub struct Args {
     pub stop_command: Option<String>,
     /// A shell line that ends with 0 while the service runs. Asked first when a `stop_command` is given (nothing is done when it fails); at the end it is waited for to fail.
     pub check_command: Option<String>,
+    /// A path that is there once the service was deployed: without it a `stop_command` is not run, as there is nothing
+    /// to stop.
+    pub if_exists: Option<AbsolutePath>,
     /// Seconds to wait for the wanted state.
     #[serde(default = "timeout")]
     pub timeout: u32,
@@ -56,6 +60,7 @@ impl CommandKind for StopService {
             line_key: "stop_command",
             env: Vec::new(),
             check_command: args.check_command,
+            if_exists: args.if_exists,
             timeout: args.timeout,
         };
         Ok(Box::new(request.command(Action::Stop, cx)?))

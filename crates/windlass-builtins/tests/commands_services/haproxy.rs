@@ -15,7 +15,7 @@ use crate::drive::{Done, run};
 
 /// HAProxy before a checked server (`app1`, where somebody listens), one without `check` (`app2`) and a checked one where
 /// nobody listens (`app3`).
-struct Balancer {
+pub(crate) struct Balancer {
     dir: TempDir,
     front: u16,
     api: u16,
@@ -23,7 +23,7 @@ struct Balancer {
 }
 
 impl Balancer {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Takes connections and never answers, so that a session lasts as long as its client wants.
         let app = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -59,11 +59,11 @@ impl Balancer {
         balancer
     }
 
-    fn socket(&self, name: &str) -> PathBuf {
+    pub(crate) fn socket(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn status(&self, server: &str) -> String {
+    pub(crate) fn status(&self, server: &str) -> String {
         let mut socket = UnixStream::connect(self.socket("admin")).unwrap();
         socket.write_all(b"show stat\n").unwrap();
         let table = std::io::read_to_string(socket).unwrap();

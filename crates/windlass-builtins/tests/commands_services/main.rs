@@ -8,6 +8,7 @@
 )]
 
 mod background;
+mod deploy;
 mod drive;
 mod haproxy;
 mod notices;

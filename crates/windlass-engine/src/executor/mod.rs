@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use windlass_model::event::{RunEnd, TaskRef, What};
 use windlass_model::ids::{HostName, RunId};
-use windlass_model::outcome::{Failure, FailureKind, Outcome};
+use windlass_model::outcome::Outcome;
 use windlass_model::step::Level;
 
 pub use prepare::{Prepared, PreparedJob, PreparedStage, PreparedTask, prepare};
@@ -280,21 +280,21 @@ async fn not_run(events: &Events, job: &PreparedJob, why: &str) {
     }
 }
 
-/// Runs a job; a panic in it is its failure.
+/// Runs a job; whatever panics in it is its failure.
 async fn guarded(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
     let running = job::run(job.clone(), shared.clone());
     let panic = match AssertUnwindSafe(running).catch_unwind().await {
         Ok(end) => return end,
         Err(panic) => prepare::panic_text(&*panic).to_owned(),
     };
-    if let Some(task) = job.tasks.first() {
-        let what = What::TaskFinished {
-            task: task_ref(task),
-            outcome: Failure::new(FailureKind::Panic, panic).into(),
-            output: None,
-            millis: 0,
-        };
-        shared.options.events.send(what).await;
-    }
+    // The job reports panics of its tasks by itself; this one came after them.
+    let what = What::Log {
+        level: Level::Error,
+        component: "Executor".into(),
+        host: job.hosts.first().cloned(),
+        tag: None,
+        message: format!("a defect in Windlass: a job panicked at its end: {panic}"),
+    };
+    shared.options.events.send(what).await;
     JobEnd::Failed
 }

@@ -44,6 +44,9 @@ pub struct FakeArgs {
     /// How it ends when every reply was wanted; `changed` if absent.
     #[serde(default)]
     ends: Option<String>,
+    /// Whether it takes a reply that is not wanted for good, after its last turn.
+    #[serde(default)]
+    tolerates: bool,
     /// Why initialize says no.
     #[serde(default)]
     refuses: Option<String>,
@@ -80,7 +83,7 @@ struct FakeTurn {
     log: Option<String>,
     /// Whether a plugin is called, which runs the programs.
     call: bool,
-    /// With what message it panics.
+    /// With what message it panics; a plugin call after its programs.
     panics: Option<String>,
 }
 
@@ -113,12 +116,12 @@ impl FakeTurn {
 
     #[expect(clippy::panic, reason = "the tests want one")]
     fn turn(&self) -> Turn {
-        if let Some(message) = &self.panics {
+        if let Some(message) = self.panics.as_ref().filter(|_| !self.call) {
             panic!("{message}");
         }
         let steps = self.steps();
         match (self.call, self.last, self.wait) {
-            (true, ..) => Turn::Call(Arc::new(FakeCall(steps))),
+            (true, ..) => Turn::Call(Arc::new(FakeCall(steps, self.panics.clone()))),
             (_, true, _) => Turn::Last(steps),
             (_, _, Some(seconds)) => Turn::Wait {
                 delay: Duration::from_secs(seconds.into()),
@@ -132,14 +135,18 @@ impl FakeTurn {
 
 /// A plugin that has programs run.
 #[derive(Debug)]
-struct FakeCall(Vec<Step>);
+struct FakeCall(Vec<Step>, Option<String>);
 
 #[async_trait]
 impl PluginCall for FakeCall {
+    #[expect(clippy::panic, reason = "the tests want one")]
     async fn call(&self, hands: &mut dyn Hands) -> Result<Reply, Failure> {
         let mut ok = true;
         for step in &self.0 {
             ok &= hands.perform(step.clone()).await?.is_wanted(step);
+        }
+        if let Some(message) = &self.1 {
+            panic!("{message}");
         }
         Ok(Reply::Called { ok, output: None })
     }
@@ -199,6 +206,9 @@ fn failed(reply: &Reply) -> Outcome {
 impl Command for Fake {
     fn turn(&self, _facts: &Facts, seen: &[Seen]) -> Turn {
         if let Some(bad) = seen.iter().find(|s| !is_wanted(&s.reply)) {
+            if self.0.tolerates {
+                return Outcome::Unchanged.into();
+            }
             return failed(&bad.reply).into();
         }
         let mut before = 0;

@@ -67,7 +67,6 @@ service:
     hosts: [local]
     destination: '{at}/tarballs'
     install_location: '{at}/webapps'
-    unpack_dir: '{at}/unpack'
     control:
       start: "'{at}/webapps/sample/bin/start' '{at}/sample.pid'"
       stop: "'{at}/webapps/sample/bin/stop' '{at}/sample.pid'"

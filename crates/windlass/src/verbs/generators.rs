@@ -19,9 +19,14 @@ impl Generators {
     /// Prints them, the user's own in `generators/` here included.
     pub fn run(self, program: &Program) -> Result<(), Ending> {
         let registry = program.registry();
-        let own =
-            windlass_builtins::plugins::list(&program.surroundings.directory.join("generators"))
-                .map_err(|e| Ending::own("generators/", e))?;
+        let folder = program.surroundings.directory.join("generators");
+        let own: Vec<(String, String)> = windlass_builtins::plugins::list(&folder)?
+            .iter()
+            .map(|file| {
+                let name = file.file_stem().unwrap_or_default().to_string_lossy();
+                (name.into_owned(), file.display().to_string())
+            })
+            .collect();
         if self.json {
             let built_in = registry
                 .generators()
@@ -36,7 +41,7 @@ impl Generators {
             .map(|g| format!("{:<22} {}\n", g.name(), g.about()));
         let files = own
             .iter()
-            .map(|(name, file)| format!("{name:<22} {}\n", file.display()));
+            .map(|(name, file)| format!("{name:<22} {file}\n"));
         print(&built_in.chain(files).collect::<String>())
     }
 }

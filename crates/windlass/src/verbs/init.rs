@@ -35,7 +35,7 @@ impl Init {
             })?;
         file.write_all(TEMPLATE.as_bytes())
             .and_then(|()| file.sync_all())
-            .map_err(|e| Ending::own(shown, e))?;
+            .map_err(|e| Ending::own(self.file.display(), e))?;
         say(&format!(
             "{shown} written. Fill in its hosts, then `windlass hosts check`, then\n\
              `windlass deploy --component FILE`\n"

@@ -45,7 +45,11 @@ impl Place {
     pub fn write(&self, name: &str, contents: &str) -> PathBuf {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, contents.replace("@DIR@", self.path().to_str().unwrap())).unwrap();
+        fs::write(
+            &path,
+            contents.replace("@DIR@", self.path().to_str().unwrap()),
+        )
+        .unwrap();
         path
     }
 
@@ -83,7 +87,8 @@ impl Place {
         let mut out = String::new();
         for line in text.lines() {
             let bytes = line.as_bytes();
-            let has_time = bytes.len() > 23 && bytes[4] == b'-' && bytes[13] == b':' && bytes[19] == b',';
+            let has_time =
+                bytes.len() > 23 && bytes[4] == b'-' && bytes[13] == b':' && bytes[19] == b',';
             out.push_str(if has_time { "TIME" } else { "" });
             out.push_str(if has_time { &line[23..] } else { line });
             out.push('\n');
@@ -120,12 +125,19 @@ impl Ran {
     /// Status and both outputs, for a snapshot.
     pub fn shown(&self, place: &Place) -> String {
         let (stdout, stderr) = (place.normal(&self.stdout), place.normal(&self.stderr));
-        format!("status {}\n-- stdout\n{stdout}-- stderr\n{stderr}", self.status)
+        format!(
+            "status {}\n-- stdout\n{stdout}-- stderr\n{stderr}",
+            self.status
+        )
     }
 
     /// Panics unless it ended with `status`.
     pub fn expect(self, status: i32) -> Self {
-        assert_eq!(self.status, status, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.status, status,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 }

@@ -29,9 +29,9 @@ const MAX_NAMES: usize = 100_000;
 pub enum Verdict {
     /// It is the host's.
     Known,
-    /// They have no key of this kind for the host.
+    /// They have no key for the host.
     Unknown,
-    /// They have another key of this kind for the host.
+    /// They have other keys for the host, and not this one.
     Changed {
         /// The file that has it.
         file: PathBuf,
@@ -228,9 +228,10 @@ impl KnownHosts {
         if entries.iter().any(known) {
             return Verdict::Known;
         }
-        let family = line::family(algorithm.as_str());
-        let other = |e: &&&Entry| e.mark.is_none() && line::family(&e.algorithm) == family;
-        match entries.iter().find(other) {
+        // As in OpenSSH a key of a kind that was not seen before is no less of a change. A line of its kind says more.
+        let others = || entries.iter().filter(|e| e.mark.is_none());
+        let alike = others().find(|e| *e.algorithm == *bare_name(algorithm));
+        match alike.or_else(|| others().next()) {
             Some(entry) => Verdict::Changed {
                 file: self.file(entry),
                 line: entry.line,
@@ -317,6 +318,14 @@ fn is_good(certificate: &Certificate, authority: &PublicKey, host: &str, now: u6
         && certificate
             .validate_at(now, [&authority.fingerprint(HashAlg::Sha256)])
             .is_ok()
+}
+
+/// The name of the kind of key, as it stands in the key itself: RSA keys are `ssh-rsa` whatever they sign with.
+fn bare_name(algorithm: &Algorithm) -> &str {
+    match algorithm {
+        Algorithm::Rsa { .. } => "ssh-rsa",
+        other => other.as_str(),
+    }
 }
 
 /// The text of a file; `None` when it is not there.

@@ -2,11 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use windlass_model::outcome::Outcome;
 use windlass_model::step::Step;
 
 use super::JobRun;
-use super::flight::{Broken, Target, rights, with_rights};
-use crate::command::{Repeat, Turn};
+use super::flight::{Broken, Flight, Target, rights, with_rights};
+use crate::command::{Repeat, Turn, Verdict};
 
 /// Tasks under way at once in one conversation, at most.
 const AHEAD: usize = 256;
@@ -26,7 +27,9 @@ impl JobRun<'_> {
             let together = (&task.host, &self.user_of(task)) == (&target.0, &target.1)
                 && rights(task) == rights(current)
                 && task.code.repeat() == Repeat::Safe
-                && current.code.repeat() == Repeat::Safe;
+                && current.code.repeat() == Repeat::Safe
+                // What it opens would be owed even if it never ran.
+                && task.code.owes().opens.is_empty();
             if !together {
                 break;
             }
@@ -49,6 +52,7 @@ impl JobRun<'_> {
                 break;
             }
             flight.ahead = Some(steps.clone());
+            flight.last = last;
             self.flights.push_back(flight);
             *next += 1;
             self.send(target, steps, true).await?;
@@ -57,5 +61,38 @@ impl JobRun<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes back what was sent along with a task that has ended, unless the chain simply goes on. Gives the index
+    /// after the last of those that the host may have begun all the same, for the command had promised that its steps
+    /// would be enough: their conversation is ended.
+    pub(super) async fn call_back(
+        &mut self,
+        ended: &Flight,
+        verdict: &Verdict,
+        next: &mut usize,
+    ) -> usize {
+        let as_promised = verdict.outcome.lets_go_on() && !ended.stopped;
+        if as_promised || self.flights.is_empty() {
+            return 0;
+        }
+        self.flights.clear();
+        let end = std::mem::replace(next, ended.index + 1);
+        let Some(task) = self.task(ended.index).filter(|_| !ended.stopped) else {
+            return 0;
+        };
+        let target = (task.host.clone(), self.user_of(task));
+        // Where there is none it was ended already, while the task itself was under way.
+        if self.kill(&target).await { end } else { 0 }
+    }
+
+    /// Reports tasks that were sent along with one that broke its command's promise.
+    pub(super) async fn ran_on(&mut self, tasks: std::ops::Range<usize>) {
+        let why = "it was sent along with the task before, which its command then called failed though every step \
+                   went well; it is safe to run it again";
+        for index in tasks {
+            self.finish_unbegun(index, Outcome::Unknown(why.to_owned()))
+                .await;
+        }
     }
 }

@@ -22,7 +22,7 @@ impl JobRun<'_> {
             return Outcome::Unknown(error.message).into();
         };
         let target = (task.host.clone(), self.user_of(task));
-        if let Some(check) = task.code.check(&facts) {
+        if let Some(check) = task.code.check(&facts).filter(|_| !self.is_over()) {
             let rights = rights(task);
             let mut done = true;
             for step in check {
@@ -76,23 +76,23 @@ impl JobRun<'_> {
             Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
             _ => false,
         };
-        if may_retry && flight.attempt <= task.retries && self.shared.options.interrupt.times() < 2
-        {
+        if may_retry && flight.attempt <= task.retries && !self.is_over() {
             let delay = task.retry_delay;
             let attempt = flight.attempt;
             self.emit(What::TaskRetried {
-                task: name,
+                task: name.clone(),
                 attempt,
-                outcome,
+                outcome: outcome.clone(),
                 delay,
             })
             .await;
             let mut interrupt = self.shared.options.interrupt.clone();
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(u64::from(delay))) => {}
+                biased;
+                // What came of the last attempt stands.
                 () = interrupt.reached(2) => {}
+                () = tokio::time::sleep(Duration::from_secs(u64::from(delay))) => return Next::Again,
             }
-            return Next::Again;
         }
         let millis = flight.began.map_or(0, |b| b.elapsed().as_millis() as u64);
         let next = match &outcome {
@@ -101,6 +101,7 @@ impl JobRun<'_> {
             _ => Next::Stop(JobEnd::Failed),
         };
         let going_on = matches!(next, Next::GoOn);
+        self.finished = flight.index + 1;
         let output = output.or_else(|| flight.lines.tail());
         self.emit(What::TaskFinished {
             task: name.clone(),
@@ -130,7 +131,20 @@ impl JobRun<'_> {
         next
     }
 
-    pub(super) async fn finish_unbegun(&self, index: usize, outcome: Outcome) -> JobEnd {
+    /// Reports a panic of whatever worked for the task that comes next to its end, and ends what runs.
+    pub(super) async fn panicked(&mut self, why: String) -> JobEnd {
+        self.flights.clear();
+        let index = self.finished;
+        let failure = Failure::new(FailureKind::Panic, why);
+        self.finish_unbegun(index, failure.into()).await;
+        self.not_run(index + 1, "an earlier task of the chain failed")
+            .await;
+        self.kill_all().await;
+        JobEnd::Failed
+    }
+
+    pub(super) async fn finish_unbegun(&mut self, index: usize, outcome: Outcome) -> JobEnd {
+        self.finished = index + 1;
         if let Some(task) = self.task(index) {
             self.emit(What::TaskFinished {
                 task: task_ref(task),
@@ -143,7 +157,7 @@ impl JobRun<'_> {
         JobEnd::Failed
     }
 
-    pub(super) async fn not_run(&self, from: usize, why: &str) {
+    pub(super) async fn not_run(&mut self, from: usize, why: &str) {
         for index in from..self.job.tasks.len() {
             self.finish_unbegun(index, Outcome::NotRun(why.to_owned()))
                 .await;

@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 use windlass_model::ids::HostName;
-use windlass_model::outcome::{Failure, Outcome};
+use windlass_model::outcome::Failure;
 use windlass_model::step::{As, Step, Via};
 
 use super::JobRun;
-use crate::command::{Facts, Seen, Verdict};
+use crate::command::{Facts, Seen};
 use crate::executor::lines::Lines;
 use crate::executor::prepare::PreparedTask;
 use crate::host::{HostError, HostErrorKind};
@@ -23,6 +23,10 @@ pub(super) struct Flight {
     pub(super) seen: Vec<Seen>,
     /// Steps that were sent ahead and are not heard yet.
     pub(super) ahead: Option<Vec<Step>>,
+    /// Whether its last turn came.
+    pub(super) last: bool,
+    /// Whether a reply was not wanted: its host does nothing of what was sent along.
+    pub(super) stopped: bool,
     /// Whether it may have had an effect.
     pub(super) sent: bool,
     pub(super) began: Option<Instant>,
@@ -31,15 +35,15 @@ pub(super) struct Flight {
 
 /// Why a task's steps did not come to their replies.
 pub(super) enum Broken {
-    /// A verdict that stands.
-    Verdict(Verdict),
+    /// They could not be done, or not in time.
+    Failed(Failure),
     /// The link was lost after sending.
     Lost(HostError),
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self::Verdict(Outcome::from(failure).into())
+        Self::Failed(failure)
     }
 }
 
@@ -58,6 +62,8 @@ impl JobRun<'_> {
             },
             seen: Vec::new(),
             ahead: None,
+            last: false,
+            stopped: false,
             sent: false,
             began: None,
             lines: Lines::default(),

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use windlass_model::event::What;
 use windlass_model::outcome::{Failure, FailureKind, Outcome};
@@ -32,8 +33,15 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         talks: HashMap::new(),
         flights: VecDeque::new(),
         opened: BTreeSet::new(),
+        finished: 0,
     };
-    let end = run.run().await;
+    let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
+        Ok(end) => end,
+        Err(panic) => {
+            let why = panic_text(&*panic).to_owned();
+            run.panicked(why).await
+        }
+    };
     for (_, talk) in run.talks.drain() {
         talk.close().await;
     }
@@ -48,6 +56,8 @@ struct JobRun<'a> {
     flights: VecDeque<Flight>,
     /// What this job opened and did not close.
     opened: BTreeSet<String>,
+    /// How many tasks have their outcome; they get them in order.
+    finished: usize,
 }
 
 impl JobRun<'_> {
@@ -59,7 +69,16 @@ impl JobRun<'_> {
         self.shared.options.events.send(what).await;
     }
 
+    /// Whether the operator wants everything ended: nothing new is begun then.
+    fn is_over(&self) -> bool {
+        self.shared.options.interrupt.times() >= 2
+    }
+
     async fn run(&mut self) -> JobEnd {
+        if self.is_over() {
+            self.not_run(0, "interrupted").await;
+            return JobEnd::Failed;
+        }
         let before = match self.standing().await {
             Ok(standing) => standing,
             Err(failure) => {
@@ -79,15 +98,20 @@ impl JobRun<'_> {
             }
             return JobEnd::Succeeded;
         }
-        let end = self.chain().await;
+        let end = match AssertUnwindSafe(self.chain()).catch_unwind().await {
+            Ok(end) => end,
+            Err(panic) => {
+                let why = panic_text(&*panic).to_owned();
+                self.panicked(why).await
+            }
+        };
         let from = before.and_then(|b| {
             let service = &self.job.receipt.as_ref()?.service;
             b.linked(service).map(str::to_owned)
         });
-        if self.leave_receipt(end, from).await {
-            end
-        } else {
-            JobEnd::Failed
+        match (self.leave_receipt(end, from).await, end) {
+            (false, JobEnd::Succeeded) => JobEnd::Failed,
+            _ => end,
         }
     }
 
@@ -99,11 +123,16 @@ impl JobRun<'_> {
                 let Some(flight) = self.flight(next, attempt) else {
                     return JobEnd::Succeeded;
                 };
+                if self.is_over() && attempt == 1 {
+                    self.not_run(next, "interrupted").await;
+                    return JobEnd::Failed;
+                }
                 self.flights.push_back(flight);
                 next += 1;
             }
             let verdict = match self.front_to_its_end(&mut next).await {
-                Ok(verdict) | Err(Broken::Verdict(verdict)) => verdict,
+                Ok(verdict) => verdict,
+                Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
                     // What was sent along is gone with the link; whatever goes on sends it again.
                     self.flights.truncate(1);
@@ -116,18 +145,23 @@ impl JobRun<'_> {
             };
             let index = flight.index;
             attempt = flight.attempt;
+            let ran_on = self.call_back(&flight, &verdict, &mut next).await;
             match self.ended(flight, verdict).await {
                 Next::GoOn => attempt = 1,
                 Next::Again => {
-                    self.flights.clear();
                     next = index;
                     attempt += 1;
                 }
                 Next::Stop(end) => {
-                    self.flights.clear();
-                    self.not_run(index + 1, "an earlier task of the chain failed")
+                    self.ran_on(index + 1..ran_on).await;
+                    let rest = ran_on.max(index + 1);
+                    self.not_run(rest, "an earlier task of the chain failed")
                         .await;
-                    return end;
+                    return if rest > index + 1 {
+                        JobEnd::Unknown
+                    } else {
+                        end
+                    };
                 }
             }
         }
@@ -147,10 +181,24 @@ impl JobRun<'_> {
             }
         }
         loop {
-            match self.turn()? {
+            let turn = self.turn()?;
+            if let Turn::End(verdict) = turn {
+                return Ok(verdict);
+            }
+            if self.flights.front().is_some_and(|f| f.last) {
+                // What was sent along would answer in its place.
+                let defect = "the command went on after its last turn";
+                return Err(Failure::new(FailureKind::Panic, defect).into());
+            }
+            match turn {
                 Turn::End(verdict) => return Ok(verdict),
                 Turn::Do(steps) => self.perform(steps, None).await?,
-                Turn::Last(steps) => self.perform(steps, Some(next)).await?,
+                Turn::Last(steps) => {
+                    if let Some(front) = self.flights.front_mut() {
+                        front.last = true;
+                    }
+                    self.perform(steps, Some(next)).await?;
+                }
                 Turn::Wait { delay, steps, say } => {
                     if let Some(message) = say {
                         self.say(Level::Info, &message).await;

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use windlass_model::event::What;
+use windlass_model::event::{Stream, What};
+use windlass_model::ids::TaskId;
 use windlass_model::outcome::{Failure, FailureKind};
 use windlass_model::step::{Level, Reply, Say, Step};
 
 use super::JobRun;
 use super::flight::{Broken, Target, rights, target_of, with_rights};
 use crate::command::Seen;
+use crate::executor::lines::Lines;
+use crate::executor::prepare::PreparedTask;
 use crate::executor::task_ref;
 use crate::host::Heard;
 
@@ -26,10 +29,11 @@ impl JobRun<'_> {
         };
         let home = (task.host.clone(), self.user_of(task));
         let rights = rights(task);
-        let alone = steps.iter().all(|s| matches!(s, Step::Run(_)));
-        let mut next = next.filter(|_| alone);
         let mut steps: VecDeque<Step> =
             steps.into_iter().map(|s| with_rights(s, &rights)).collect();
+        let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == rights);
+        let mut next = next.filter(|_| steps.iter().all(same_shell));
+        self.may_go_on()?;
         if steps.is_empty() {
             return Err(Failure::new(FailureKind::Panic, "the command asked for no step").into());
         }
@@ -69,44 +73,61 @@ impl JobRun<'_> {
         for step in steps {
             let reply = loop {
                 match self.hear(target).await? {
-                    Heard::Reply(_, reply) => break reply,
-                    Heard::Begun(_) => {}
-                    Heard::Output(_, stream, bytes) => {
-                        let Some(front) = self.flights.front_mut() else {
-                            continue;
-                        };
-                        let lines = front.lines.push(stream, &bytes);
-                        let Some(task) = self.flights.front().and_then(|f| self.task(f.index))
-                        else {
-                            continue;
-                        };
-                        let task = task_ref(task);
-                        for line in lines {
-                            self.emit(What::Output {
-                                task: task.clone(),
-                                stream,
-                                line,
-                            })
-                            .await;
-                        }
+                    Heard::Reply(task, reply) if self.is_front(task) => break reply,
+                    Heard::Reply(task, _) => {
+                        self.kill(target).await;
+                        let defect =
+                            format!("the host answered for task {task}, which is not its turn");
+                        return Err(Failure::new(FailureKind::Panic, defect).into());
                     }
-                    Heard::Progress(_, done, total) => {
-                        let Some(task) = self.flights.front().and_then(|f| self.task(f.index))
-                        else {
-                            continue;
-                        };
-                        let task = task_ref(task);
-                        self.emit(What::Progress { task, done, total }).await;
+                    Heard::Begun(_) => {}
+                    Heard::Output(task, stream, bytes) => self.printed(task, stream, &bytes).await,
+                    Heard::Progress(task, done, total) => {
+                        if let Some(task) = self.task_of(task).map(task_ref) {
+                            self.emit(What::Progress { task, done, total }).await;
+                        }
                     }
                 }
             };
             let wanted = reply.is_wanted(step);
             self.replied(reply);
             if !wanted {
+                if let Some(front) = self.flights.front_mut() {
+                    front.stopped = true;
+                }
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn is_front(&self, id: TaskId) -> bool {
+        self.flights.front().is_some_and(|f| f.facts.task == id)
+    }
+
+    fn task_of(&self, id: TaskId) -> Option<&PreparedTask> {
+        self.job.tasks.iter().find(|task| task.id == id)
+    }
+
+    /// Tells what a task's program printed. What one left in the background prints later is still its own.
+    async fn printed(&mut self, id: TaskId, stream: Stream, bytes: &[u8]) {
+        let flight = self.flights.iter_mut().find(|f| f.facts.task == id);
+        let lines = match flight {
+            Some(flight) => flight.lines.push(stream, bytes),
+            None => {
+                let mut late = Lines::default();
+                let mut lines = late.push(stream, bytes);
+                lines.extend(late.rest().into_iter().map(|(_, line)| line));
+                lines
+            }
+        };
+        let Some(task) = self.task_of(id).map(task_ref) else {
+            return;
+        };
+        for line in lines {
+            let task = task.clone();
+            self.emit(What::Output { task, stream, line }).await;
+        }
     }
 
     pub(super) fn replied(&mut self, reply: Reply) {

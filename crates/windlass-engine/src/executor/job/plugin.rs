@@ -3,36 +3,49 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use windlass_model::outcome::{Failure, FailureKind, Outcome};
+use windlass_model::outcome::{Failure, FailureKind};
 use windlass_model::step::{Level, Reply, Step};
 
 use super::JobRun;
 use super::flight::Broken;
-use super::talk::{interrupted, out_of_time};
-use crate::command::{Hands, PluginCall, Verdict};
+use super::talk::within;
+use crate::command::{Hands, PluginCall};
+use crate::host::HostError;
 
 impl JobRun<'_> {
     pub(super) async fn call_plugin(&mut self, call: Arc<dyn PluginCall>) -> Result<(), Broken> {
-        let limit = self.front_limit();
-        let mut interrupt = self.shared.options.interrupt.clone();
+        self.may_go_on()?;
         if let Some(front) = self.flights.front_mut() {
+            let (index, attempt, first) = (front.index, front.attempt, !front.sent);
             front.sent = true;
+            if first {
+                // Whatever a plugin does, it may do without a step.
+                self.about_to_send(index, attempt).await;
+            }
         }
-        let mut hands = JobHands { run: self };
-        let done = tokio::select! {
-            done = call.call(&mut hands) => done,
-            failure = out_of_time(limit) => Err(failure),
-            () = interrupt.reached(2) => Err(interrupted()),
+        let (limit, interrupt) = self.bounds();
+        let mut hands = JobHands {
+            run: self,
+            lost: None,
         };
+        let done = within(limit, interrupt, call.call(&mut hands)).await;
+        let lost = hands.lost.take();
         match done {
-            Ok(reply) => {
+            Ok(Ok(reply)) if lost.is_none() || matches!(reply, Reply::Called { ok: true, .. }) => {
                 self.replied(reply);
                 Ok(())
             }
+            Ok(done) => {
+                self.kill_all().await;
+                // Whatever the plugin makes of it: nobody knows how far its last step came.
+                let failure = done.err().map(Broken::from);
+                Err(lost
+                    .map(Broken::Lost)
+                    .or(failure)
+                    .unwrap_or_else(|| Failure::new(FailureKind::Plugin, "it said no").into()))
+            }
             Err(failure) => {
-                for (_, mut talk) in self.talks.drain() {
-                    talk.kill().await;
-                }
+                self.kill_all().await;
                 Err(failure.into())
             }
         }
@@ -42,6 +55,8 @@ impl JobRun<'_> {
 /// What a plugin's command does to the host of its task.
 struct JobHands<'a, 'b> {
     run: &'a mut JobRun<'b>,
+    /// The link that was lost under a step.
+    lost: Option<HostError>,
 }
 
 #[async_trait]
@@ -49,17 +64,11 @@ impl Hands for JobHands<'_, '_> {
     async fn perform(&mut self, step: Step) -> Result<Reply, Failure> {
         match self.run.perform(vec![step], None).await {
             Ok(()) => {}
-            Err(Broken::Verdict(Verdict {
-                outcome: Outcome::Failed(failure),
-                ..
-            })) => return Err(failure),
-            Err(Broken::Verdict(verdict)) => {
-                return Err(Failure::new(
-                    FailureKind::Command,
-                    verdict.outcome.to_string(),
-                ));
+            Err(Broken::Failed(failure)) => return Err(failure),
+            Err(Broken::Lost(error)) => {
+                self.lost = Some(error.clone());
+                return Err(error.into());
             }
-            Err(Broken::Lost(error)) => return Err(error.into()),
         }
         let reply = self.run.flights.front_mut().and_then(|f| f.seen.pop());
         reply

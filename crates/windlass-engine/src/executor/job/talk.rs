@@ -1,5 +1,6 @@
 //! Conversations of a job: opened when first needed, one a host and user.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,26 +13,52 @@ use super::flight::{Broken, Target, broken};
 use crate::executor::prepare::PreparedTask;
 use crate::executor::task_ref;
 use crate::host::{Batch, Heard, HostError, HostErrorKind};
+use crate::interrupt::Interrupt;
 
 /// How long the executor's own questions (receipts, checks) may take.
 const QUESTION: Duration = Duration::from_secs(60);
 
+/// How long one may take once the operator has asked twice to stop.
+const LAST_QUESTION: Duration = Duration::from_secs(10);
+
 impl JobRun<'_> {
-    pub(super) async fn open(&mut self, target: &Target) -> Result<(), HostError> {
+    async fn connect(&mut self, target: &Target) -> Result<(), HostError> {
         if !self.talks.contains_key(target) {
-            let mut interrupt = self.shared.options.interrupt.clone();
-            let talk = tokio::select! {
-                talk = self.shared.options.hosts.converse(&target.0, target.1.as_deref()) => talk?,
-                () = interrupt.reached(2) => {
-                    return Err(HostError::new(HostErrorKind::Unreachable, "interrupted while connecting"));
-                }
-            };
+            let hosts = &self.shared.options.hosts;
+            let talk = hosts.converse(&target.0, target.1.as_deref()).await?;
             self.talks.insert(target.clone(), talk);
         }
         Ok(())
     }
 
-    /// Sends steps of the last flight. What it opens is owed from here on.
+    /// Whether the front task may do more: its time is not over, and the operator has not ended everything.
+    pub(super) fn may_go_on(&self) -> Result<(), Failure> {
+        if self.is_over() {
+            return Err(interrupted());
+        }
+        match self.front_limit() {
+            Some((deadline, seconds)) if Instant::now() >= deadline => Err(too_long(seconds)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What bounds the front task.
+    pub(super) fn bounds(&self) -> (Option<(Instant, u64)>, Interrupt) {
+        (self.front_limit(), self.shared.options.interrupt.clone())
+    }
+
+    /// Ends whatever runs in a conversation, and the conversation; false when there is none.
+    pub(super) async fn kill(&mut self, target: &Target) -> bool {
+        match self.talks.remove(target) {
+            Some(mut talk) => {
+                talk.kill().await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Sends steps of the last flight.
     pub(super) async fn send(
         &mut self,
         target: &Target,
@@ -50,21 +77,50 @@ impl JobRun<'_> {
             steps,
             ahead,
         };
-        if let Err(error) = self.open(target).await {
-            return Err(Failure::from(error).into());
-        }
+        let (limit, interrupt) = self.bounds();
+        let connected = within(limit, interrupt, self.connect(target)).await?;
+        connected.map_err(Failure::from)?;
         if first {
-            let name = task_ref(task);
-            self.emit(What::TaskSent {
-                task: name.clone(),
-                attempt,
-            })
-            .await;
-            for key in task.code.owes().opens {
-                self.opened.insert(key.clone());
-                if let Ok(mut owed) = self.shared.owed.lock() {
-                    owed.insert(key.clone());
-                }
+            self.about_to_send(index, attempt).await;
+        }
+        if let Some(flight) = self.flights.back_mut() {
+            flight.sent = true;
+        }
+        let (limit, interrupt) = self.bounds();
+        let Some(talk) = self.talks.get_mut(target) else {
+            return Ok(());
+        };
+        let secrets = &self.shared.options.secrets;
+        let sent = within(limit, interrupt, talk.send(batch, secrets)).await;
+        self.intact(target, sent).await
+    }
+
+    /// Ends everything that runs for this job.
+    pub(super) async fn kill_all(&mut self) {
+        for (_, mut talk) in std::mem::take(&mut self.talks) {
+            talk.kill().await;
+        }
+    }
+
+    /// Tells that a task may have an effect from here on. What it opens is owed.
+    pub(super) async fn about_to_send(&mut self, index: usize, attempt: u32) {
+        let Some(task) = self.job.tasks.get(index) else {
+            return;
+        };
+        let name = task_ref(task);
+        self.emit(What::TaskSent {
+            task: name.clone(),
+            attempt,
+        })
+        .await;
+        for key in task.code.owes().opens {
+            self.opened.insert(key.clone());
+            let is_new = self
+                .shared
+                .owed
+                .lock()
+                .is_ok_and(|mut owed| owed.insert(key.clone()));
+            if is_new {
                 self.emit(What::Owed {
                     task: name.clone(),
                     key,
@@ -73,43 +129,42 @@ impl JobRun<'_> {
                 .await;
             }
         }
-        if let Some(flight) = self.flights.back_mut() {
-            flight.sent = true;
-        }
-        let Some(talk) = self.talks.get_mut(target) else {
-            return Ok(());
-        };
-        if let Err(error) = talk.send(batch, &self.shared.options.secrets).await {
-            self.talks.remove(target);
-            return Err(broken(error));
-        }
-        Ok(())
     }
 
     /// The next thing heard, within the front task's time limit and unless the operator stops everything.
     pub(super) async fn hear(&mut self, target: &Target) -> Result<Heard, Broken> {
-        let limit = self.front_limit();
-        let mut interrupt = self.shared.options.interrupt.clone();
+        let (limit, interrupt) = self.bounds();
         let Some(talk) = self.talks.get_mut(target) else {
             return Err(broken(HostError::new(
                 HostErrorKind::Lost,
                 "the conversation is over",
             )));
         };
-        let failure = tokio::select! {
-            heard = talk.hear() => match heard {
-                Ok(heard) => return Ok(heard),
-                Err(error) => {
-                    self.talks.remove(target);
-                    return Err(broken(error));
-                }
-            },
-            failure = out_of_time(limit) => failure,
-            () = interrupt.reached(2) => interrupted(),
-        };
-        talk.kill().await;
-        self.talks.remove(target);
-        Err(failure.into())
+        let heard = within(limit, interrupt, talk.hear()).await;
+        self.intact(target, heard).await
+    }
+
+    /// A conversation that something went wrong in is of no more use: what runs there is ended, where that can be.
+    async fn intact<T>(
+        &mut self,
+        target: &Target,
+        done: Result<Result<T, HostError>, Failure>,
+    ) -> Result<T, Broken> {
+        match done {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) if error.kind == HostErrorKind::Lost => {
+                self.talks.remove(target);
+                Err(broken(error))
+            }
+            Ok(Err(error)) => {
+                self.kill(target).await;
+                Err(broken(error))
+            }
+            Err(failure) => {
+                self.kill(target).await;
+                Err(failure.into())
+            }
+        }
     }
 
     /// When the front task's time is over, and how long its limit is.
@@ -120,12 +175,8 @@ impl JobRun<'_> {
     }
 
     pub(super) async fn pause(&self, delay: Duration) -> Result<(), Broken> {
-        let mut interrupt = self.shared.options.interrupt.clone();
-        tokio::select! {
-            () = tokio::time::sleep(delay) => Ok(()),
-            failure = out_of_time(self.front_limit()) => Err(failure.into()),
-            () = interrupt.reached(2) => Err(interrupted().into()),
-        }
+        let (limit, interrupt) = self.bounds();
+        Ok(within(limit, interrupt, tokio::time::sleep(delay)).await?)
     }
 
     pub(super) fn user_of(&self, task: &PreparedTask) -> Option<String> {
@@ -145,20 +196,17 @@ impl JobRun<'_> {
             .first()
             .map(|t| t.id)
             .unwrap_or(windlass_model::TaskId::new(0, 0, 0));
-        self.open(target).await?;
         let secrets = self.shared.options.secrets.clone();
-        let Some(talk) = self.talks.get_mut(target) else {
-            return Err(Failure::new(
-                FailureKind::LinkLost,
-                "the conversation is over",
-            ));
-        };
         let batch = Batch {
             task,
             steps: vec![step],
             ahead: false,
         };
+        let mut interrupt = self.shared.options.interrupt.clone();
         let asked = async {
+            self.connect(target).await?;
+            let over = || HostError::new(HostErrorKind::Lost, "the conversation is over");
+            let talk = self.talks.get_mut(target).ok_or_else(over)?;
             talk.send(batch, &secrets).await?;
             loop {
                 if let Heard::Reply(_, reply) = talk.hear().await? {
@@ -166,32 +214,59 @@ impl JobRun<'_> {
                 }
             }
         };
-        let answer: Result<Reply, HostError> = match tokio::time::timeout(QUESTION, asked).await {
-            Ok(answer) => answer,
-            Err(_) => Err(HostError::new(
-                HostErrorKind::Lost,
-                format!("no answer within {} s", QUESTION.as_secs()),
-            )),
+        let hurried = async {
+            interrupt.reached(2).await;
+            tokio::time::sleep(LAST_QUESTION).await;
         };
-        if answer.is_err() {
-            self.talks.remove(target);
+        let answer: Result<Result<Reply, HostError>, Failure> = tokio::select! {
+            biased;
+            answer = asked => Ok(answer),
+            () = tokio::time::sleep(QUESTION) => Err(no_answer(QUESTION)),
+            () = hurried => Err(no_answer(LAST_QUESTION)),
+        };
+        match self.intact(target, answer).await {
+            Ok(reply) => Ok(reply),
+            Err(Broken::Lost(error)) => Err(error.into()),
+            Err(Broken::Failed(failure)) => Err(failure),
         }
-        answer.map_err(Failure::from)
     }
 }
 
-pub(super) fn interrupted() -> Failure {
+/// Does something for the front task, within its time limit and unless the operator ends everything.
+pub(super) async fn within<T>(
+    limit: Option<(Instant, u64)>,
+    mut interrupt: Interrupt,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = interrupt.reached(2) => Err(interrupted()),
+        failure = out_of_time(limit) => Err(failure),
+        done = work => Ok(done),
+    }
+}
+
+fn no_answer(waited: Duration) -> Failure {
+    let message = format!("no answer within {} s", waited.as_secs());
+    Failure::new(FailureKind::LinkLost, message)
+}
+
+fn too_long(seconds: u64) -> Failure {
+    Failure::new(
+        FailureKind::TimeLimit,
+        format!("not done within {seconds} s"),
+    )
+}
+
+fn interrupted() -> Failure {
     Failure::new(FailureKind::Interrupted, "ended by the operator")
 }
 
-pub(super) async fn out_of_time(limit: Option<(Instant, u64)>) -> Failure {
+async fn out_of_time(limit: Option<(Instant, u64)>) -> Failure {
     match limit {
         Some((deadline, seconds)) => {
             tokio::time::sleep_until(deadline).await;
-            Failure::new(
-                FailureKind::TimeLimit,
-                format!("not done within {seconds} s"),
-            )
+            too_long(seconds)
         }
         None => std::future::pending().await,
     }

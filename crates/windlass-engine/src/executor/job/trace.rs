@@ -3,9 +3,10 @@
 use windlass_model::event::What;
 use windlass_model::outcome::Failure;
 use windlass_model::receipt::Receipt;
-use windlass_model::step::{Level, Reply, Run, Step};
+use windlass_model::step::{As, Level, Reply};
 
 use super::JobRun;
+use super::flight::with_rights;
 use crate::executor::{JobEnd, receipts};
 
 impl JobRun<'_> {
@@ -17,9 +18,18 @@ impl JobRun<'_> {
         let target = (task.host.clone(), self.user_of(task));
         let probe =
             receipts::probe_script([(plan.install_location.as_str(), plan.service.as_str())]);
-        match self.ask(&target, probe.into()).await? {
+        let probe = with_rights(probe.into(), &self.rights_of_receipts());
+        match self.ask(&target, probe).await? {
             Reply::Ran { stdout, .. } => Ok(receipts::read_probe(&stdout).remove(&plan.service)),
             _ => Ok(None),
+        }
+    }
+
+    /// Root's when all of the job is done as root, for the releases are root's then; otherwise the user's own.
+    fn rights_of_receipts(&self) -> As {
+        match self.job.tasks.iter().all(|task| task.use_sudo) {
+            true => As::root(),
+            false => As::Login,
         }
     }
 
@@ -47,7 +57,7 @@ impl JobRun<'_> {
         let Some(script) = receipts::write_script(&plan.install_location, &receipt) else {
             return true;
         };
-        let step: Step = Run { ..script }.into();
+        let step = with_rights(script.into(), &self.rights_of_receipts());
         let left = match self.ask(&target, step.clone()).await {
             Ok(reply) if reply.is_wanted(&step) => Ok(()),
             Ok(Reply::Ran { stderr, .. }) => Err(stderr.trim().to_owned()),

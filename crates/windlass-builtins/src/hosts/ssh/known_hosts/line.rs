@@ -123,12 +123,3 @@ pub(super) fn name(host: &str, port: u16) -> String {
         port => format!("[{host}]:{port}"),
     }
 }
-
-/// The kind of key that a host has one of: to OpenSSH, ECDSA of all curves is one kind.
-pub(super) fn family(algorithm: &str) -> &str {
-    match algorithm {
-        a if a.starts_with("ecdsa-sha2-") => "ecdsa",
-        "rsa-sha2-256" | "rsa-sha2-512" => "ssh-rsa",
-        other => other,
-    }
-}

@@ -6,23 +6,26 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use russh::keys::PublicKey;
 
+use super::bare_name;
 use super::line::{self, Line, Names};
 use crate::hosts::ssh::config::pattern::any_matches;
 
 /// How long to wait for another Windlass that is writing.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
-/// The line, without its end, that makes `key` known as that of `host` on `port`.
-pub fn line_for(host: &str, port: u16, key: &PublicKey) -> io::Result<String> {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "*?!,|@#".contains(c);
-    if host.is_empty() || host.contains(odd) {
-        return Err(invalid(format!("`{host}` is not a host name")));
-    }
-    let bare = PublicKey::new(key.key_data().clone(), "");
-    let text = bare.to_openssh().map_err(|e| invalid(e.to_string()))?;
-    Ok(format!("{} {}", line::name(host, port), text.trim()))
+/// The line, without its end, that makes `key` known as that of `host` on `port`. A host that is not a name (blanks,
+/// wildcards) gives a line that [`append`] and [`replace`] refuse.
+pub fn line_for(host: &str, port: u16, key: &PublicKey) -> String {
+    let bytes = key.to_bytes().unwrap_or_default();
+    let name = line::name(host, port);
+    format!(
+        "{name} {} {}",
+        bare_name(&key.algorithm()),
+        BASE64.encode(&bytes)
+    )
 }
 
 /// Adds `lines` to `file` and returns how many were new: those that are there already are not written twice. Creates
@@ -170,6 +173,9 @@ fn check(lines: &[String]) -> io::Result<()> {
             return Err(invalid(format!("more than one line: {text:?}")));
         }
         match Line::parse(text) {
+            Ok(Some(line)) if line.mark.is_none() && matches!(line.names, Names::Patterns(_)) => {
+                return Err(invalid(format!("a key for more than one host: {text:?}")));
+            }
             Ok(Some(_)) => {}
             Ok(None) => return Err(invalid(format!("not a known_hosts line: {text:?}"))),
             Err(why) => return Err(invalid(format!("not a known_hosts line: {text:?}: {why}"))),
