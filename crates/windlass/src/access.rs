@@ -9,18 +9,18 @@ use windlass_model::diagnostic::Diagnostics;
 
 /// The remote user, and the secrets that sudo and keys ask for.
 #[derive(Clone, Debug, Default)]
-pub struct Access {
+pub(crate) struct Access {
     /// The user of tasks that name none.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// What sudo is told.
-    pub sudo_password: PerHost,
+    pub(crate) sudo_password: PerHost,
     /// What opens encrypted keys.
-    pub key_passphrase: PerHost,
+    pub(crate) key_passphrase: PerHost,
 }
 
 impl Access {
     /// Reads it from a config: the values at the top, those of hostgroups before them.
-    pub fn of(config: &Config) -> Result<Self, Diagnostics> {
+    pub(crate) fn of(config: &Config) -> Result<Self, Diagnostics> {
         let mut access = Self {
             user: config.user()?,
             ..Self::default()
@@ -47,7 +47,7 @@ impl Access {
     }
 
     /// Every secret in it.
-    pub fn secrets(&self) -> HashSet<SecretRef> {
+    pub(crate) fn secrets(&self) -> HashSet<SecretRef> {
         [&self.sudo_password, &self.key_passphrase]
             .into_iter()
             .flat_map(|per| per.default.iter().chain(per.hosts.values()))

@@ -14,38 +14,38 @@ use crate::verbs;
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Options of every verb.
     #[command(flatten)]
-    pub common: Common,
+    pub(crate) common: Common,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// Options of every verb.
 #[derive(Clone, Debug, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Where runs are recorded [default: $XDG_STATE_HOME/windlass]
     #[arg(long, global = true, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     /// An ssh_config to read instead of ~/.ssh/config and /etc/ssh/ssh_config
     #[arg(long, global = true, value_name = "FILE")]
-    pub ssh_config: Option<PathBuf>,
+    pub(crate) ssh_config: Option<PathBuf>,
     /// How the log on standard error looks
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// Say more: the output of every program, and what each task came to
     #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
     /// Say only what is wrong
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Lines for people, with progress on a terminal
     Text,
     /// One JSON object an event
@@ -54,33 +54,33 @@ pub enum LogFormat {
 
 /// What a deploy or a plan is made from.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// The platform config [default: windlass.yaml here or in a parent folder]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Packages to deploy
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub component: Vec<PathBuf>,
+    pub(crate) component: Vec<PathBuf>,
     /// Release directories: every package in them is deployed
     #[arg(long, value_name = "DIR", num_args = 1..)]
-    pub directory: Vec<PathBuf>,
+    pub(crate) directory: Vec<PathBuf>,
     /// A tasklist to take as it is, instead of generating one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "directory", "redeploy", "hosts", "hostgroups"])]
-    pub tasklist: Option<PathBuf>,
+    pub(crate) tasklist: Option<PathBuf>,
     /// Only these hosts
     #[arg(long, value_name = "HOST", num_args = 1..)]
-    pub hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     /// Only the hosts of these hostgroups
     #[arg(long, value_name = "GROUP", num_args = 1..)]
-    pub hostgroups: Vec<String>,
+    pub(crate) hostgroups: Vec<String>,
     /// Deploy also where the version already runs
     #[arg(long)]
-    pub redeploy: bool,
+    pub(crate) redeploy: bool,
 }
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Write a commented windlass.yaml to start from
     Init(verbs::init::Init),
     /// Put releases on hosts

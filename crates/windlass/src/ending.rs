@@ -9,7 +9,7 @@ use windlass_model::event::RunEnd;
 
 /// Why a verb did not end well.
 #[derive(Debug)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Exit status 2: nothing was done, the input is at fault.
     Input(Diagnostics),
     /// Exit status 1: tasks failed; the digest has said which.
@@ -24,17 +24,17 @@ pub enum Ending {
 
 impl Ending {
     /// The input is at fault: one message and what to do.
-    pub fn input(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn input(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Input(Diagnostic::error(message).hint(hint).into())
     }
 
     /// Windlass could not do `what`.
-    pub fn own(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+    pub(crate) fn own(what: impl fmt::Display, error: impl fmt::Display) -> Self {
         Self::Own(format!("{what}: {error}"))
     }
 
     /// The exit status.
-    pub fn code(&self) -> ExitCode {
+    pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Failed => 1,
             Self::Input(_) => 2,
@@ -69,7 +69,7 @@ impl From<Diagnostic> for Ending {
 }
 
 /// The ending of a run.
-pub fn of_run(report: &Report) -> Result<(), Ending> {
+pub(crate) fn of_run(report: &Report) -> Result<(), Ending> {
     match report.end {
         RunEnd::Succeeded => Ok(()),
         RunEnd::Failed => Err(Ending::Failed),

@@ -21,20 +21,20 @@ use crate::ending::{self, Ending};
 use crate::session::{Session, folder_of, read_source};
 
 /// A tasklist with what it takes to run it.
-pub struct Made {
+pub(crate) struct Made {
     /// The tasklist.
-    pub tasklist: Tasklist,
+    pub(crate) tasklist: Tasklist,
     /// The same, every command initialized.
-    pub prepared: Prepared,
+    pub(crate) prepared: Prepared,
     /// The config, if there is one.
-    pub config: Option<Config>,
+    pub(crate) config: Option<Config>,
     /// Where relative paths start.
-    pub base: PathBuf,
+    pub(crate) base: PathBuf,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
 }
 
 /// Reads or generates the tasklist and initializes every command. Touches no host, but for what a generator asks.
-pub async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending> {
+pub(crate) async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending> {
     let options = options(inputs, &session.surroundings.directory);
     if let Some(path) = &inputs.tasklist {
         let config = match &inputs.config {
@@ -72,7 +72,7 @@ pub async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending
 }
 
 /// Initializes every command of a tasklist.
-pub async fn ready(
+pub(crate) async fn ready(
     session: &mut Session,
     tasklist: Tasklist,
     config: Option<Config>,
@@ -96,7 +96,7 @@ pub async fn ready(
 
 /// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, or the key of any host is
 /// wrong.
-pub async fn run(session: &Session, made: Made, without: &[String]) -> Result<(), Ending> {
+pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Result<(), Ending> {
     let Made {
         tasklist,
         prepared,

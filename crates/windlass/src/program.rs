@@ -17,17 +17,17 @@ pub type Extend = fn(&mut Registry);
 
 /// What every verb works with.
 #[derive(Clone)]
-pub struct Program {
+pub(crate) struct Program {
     /// The machine.
-    pub surroundings: Surroundings,
+    pub(crate) surroundings: Surroundings,
     /// Options of every verb.
-    pub common: Common,
+    pub(crate) common: Common,
     extend: Extend,
 }
 
 impl Program {
     /// Commands and generators: built in, then those of the binary's builder.
-    pub fn registry(&self) -> Registry {
+    pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::new();
         windlass_builtins::commands::register(&mut registry);
         windlass_builtins::generators::register(&mut registry);
@@ -36,7 +36,7 @@ impl Program {
     }
 
     /// Where runs are recorded.
-    pub fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         session::state_dir(&self.common, &self.surroundings)
     }
 }

@@ -9,7 +9,7 @@ static PACKAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../python");
 
 /// Unpacks the package below `cache` unless it is there, and gives its path. The directory's name holds a digest of the
 /// contents, so versions do not mix; it appears whole, by rename.
-pub fn unpack(cache: &Path) -> io::Result<PathBuf> {
+pub(crate) fn unpack(cache: &Path) -> io::Result<PathBuf> {
     let target = cache.join(format!("python-{}", digest()));
     if target.is_dir() {
         return Ok(target);

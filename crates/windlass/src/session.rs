@@ -40,26 +40,26 @@ const LONGEST_INPUT: u64 = 1 << 30;
 const PLUGIN_ENV: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"];
 
 /// What a verb that may run tasks works with.
-pub struct Session {
+pub(crate) struct Session {
     /// The machine.
-    pub surroundings: Surroundings,
+    pub(crate) surroundings: Surroundings,
     /// Options of every verb.
-    pub common: Common,
+    pub(crate) common: Common,
     /// Commands and generators by name.
-    pub registry: Registry,
+    pub(crate) registry: Registry,
     /// Who is told.
-    pub events: Events,
+    pub(crate) events: Events,
     /// Whether the operator wants it to stop.
-    pub interrupt: Interrupt,
+    pub(crate) interrupt: Interrupt,
     /// Processes of plugins.
-    pub plugins: Arc<Plugins>,
+    pub(crate) plugins: Arc<Plugins>,
     collector: Collector,
     dispatcher: JoinHandle<std::io::Result<()>>,
 }
 
 impl Session {
     /// Starts the dispatcher of events and listens for signals.
-    pub fn start(program: &Program) -> Result<Self, Ending> {
+    pub(crate) fn start(program: &Program) -> Result<Self, Ending> {
         let collector = Collector::default();
         let state = program.state_dir();
         let mut sinks: Vec<Box<dyn Sink>> =
@@ -83,12 +83,12 @@ impl Session {
     }
 
     /// Where runs are recorded.
-    pub fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         state_dir(&self.common, &self.surroundings)
     }
 
     /// Loads the config that was named, or the nearest `windlass.yaml`; `None` when there is neither.
-    pub fn config(
+    pub(crate) fn config(
         &self,
         named: Option<&Path>,
         options: &Map,
@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// As [`Session::config`], but it is an error when there is none.
-    pub fn needed_config(
+    pub(crate) fn needed_config(
         &self,
         named: Option<&Path>,
         options: &Map,
@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// Registers the user's own generators and commands that lie beside the config or tasklist.
-    pub async fn load_plugins(
+    pub(crate) async fn load_plugins(
         &mut self,
         base: &Path,
         platform: Option<&str>,
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// Resolves secrets, beside those of `known`; from here on no event holds any of them.
-    pub async fn secrets(
+    pub(crate) async fn secrets(
         &self,
         wanted: HashSet<SecretRef>,
         known: &Secrets,
@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// The hosts, as the config (if any) and the command line say.
-    pub async fn hosts(
+    pub(crate) async fn hosts(
         &self,
         config: Option<(&Config, &Path)>,
     ) -> Result<(Arc<dyn Hosts>, Arc<Secrets>), Ending> {
@@ -208,7 +208,7 @@ impl Session {
     }
 
     /// Ends the session: plugins first, then the sinks; then prints the digest of the run, if there was one.
-    pub async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
+    pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
         self.plugins.close().await;
         let view = self.collector.view();
         let wants_digest = view.run.is_some() && self.common.log_format == LogFormat::Text;
@@ -232,7 +232,7 @@ impl Session {
 }
 
 /// Where runs are recorded.
-pub fn state_dir(common: &Common, surroundings: &Surroundings) -> PathBuf {
+pub(crate) fn state_dir(common: &Common, surroundings: &Surroundings) -> PathBuf {
     common
         .state_dir
         .clone()
@@ -301,7 +301,7 @@ fn nearest_config(from: &Path) -> Option<PathBuf> {
 }
 
 /// The folder that relative paths of a file are taken from; absolute.
-pub fn folder_of(file: &Path, directory: &Path) -> PathBuf {
+pub(crate) fn folder_of(file: &Path, directory: &Path) -> PathBuf {
     let absolute = directory.join(file);
     absolute
         .parent()
@@ -309,7 +309,7 @@ pub fn folder_of(file: &Path, directory: &Path) -> PathBuf {
 }
 
 /// Reads a text that a person wrote. What cannot be read is an error of the input.
-pub fn read_source(path: &Path, what: &str) -> Result<Arc<Source>, Ending> {
+pub(crate) fn read_source(path: &Path, what: &str) -> Result<Arc<Source>, Ending> {
     let shown = path.display();
     let wrong = |why: String, hint: &str| {
         Diagnostic::error(format!("{what} {shown} cannot be read: {why}")).hint(hint)

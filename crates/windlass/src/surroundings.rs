@@ -5,30 +5,28 @@ use std::path::PathBuf;
 
 /// Where Windlass runs, and as whom.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// The user's home directory.
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     /// The user's name.
-    pub user: String,
+    pub(crate) user: String,
     /// The machine's name.
-    pub machine: String,
+    pub(crate) machine: String,
     /// The SSH agent's socket.
-    pub agent_socket: Option<PathBuf>,
+    pub(crate) agent_socket: Option<PathBuf>,
     /// Where state is kept unless `--state-dir` says otherwise: `$XDG_STATE_HOME/windlass`.
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
     /// Where the carried Python package is unpacked: `$XDG_CACHE_HOME/windlass`.
-    pub cache: PathBuf,
+    pub(crate) cache: PathBuf,
     /// The working directory.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Whether standard error is a terminal that can show progress.
-    pub is_terminal: bool,
-    /// Whether colours are unwanted (`NO_COLOR`).
-    pub no_color: bool,
+    pub(crate) is_terminal: bool,
 }
 
 impl Surroundings {
     /// Reads the environment.
-    pub fn read() -> std::io::Result<Self> {
+    pub(crate) fn read() -> std::io::Result<Self> {
         let path = |name: &str| {
             std::env::var_os(name)
                 .filter(|v| !v.is_empty())
@@ -65,18 +63,17 @@ impl Surroundings {
             directory: std::env::current_dir()?,
             is_terminal: std::io::stderr().is_terminal()
                 && path("TERM").is_some_and(|t| t.as_os_str() != "dumb"),
-            no_color: path("NO_COLOR").is_some(),
             home,
         })
     }
 
     /// `user@machine`, as receipts and journals name who deployed.
-    pub fn by(&self) -> String {
+    pub(crate) fn by(&self) -> String {
         format!("{}@{}", self.user, self.machine)
     }
 }
 
 /// A variable of the environment, for secret references.
-pub fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

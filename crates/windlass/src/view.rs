@@ -8,45 +8,45 @@ use windlass_model::outcome::Outcome;
 
 /// What is known of a run.
 #[derive(Clone, Debug, Default)]
-pub struct RunView {
+pub(crate) struct RunView {
     /// Its id.
-    pub run: Option<RunId>,
+    pub(crate) run: Option<RunId>,
     /// The tasklist's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Microseconds since 1970.
-    pub started: i64,
+    pub(crate) started: i64,
     /// Microseconds since 1970, of the last event.
-    pub last: i64,
+    pub(crate) last: i64,
     /// Who ran it.
-    pub by: String,
+    pub(crate) by: String,
     /// How many tasks it has.
-    pub tasks: usize,
+    pub(crate) tasks: usize,
     /// Stage number -> name.
-    pub stages: BTreeMap<u32, String>,
+    pub(crate) stages: BTreeMap<u32, String>,
     /// Every task that ended, or began and did not end.
-    pub ended: BTreeMap<TaskId, TaskView>,
+    pub(crate) ended: BTreeMap<TaskId, TaskView>,
     /// What was opened and not closed.
-    pub owed: BTreeSet<String>,
+    pub(crate) owed: BTreeSet<String>,
     /// How it ended; `None` while it runs, or when it was cut off.
-    pub end: Option<RunEnd>,
+    pub(crate) end: Option<RunEnd>,
 }
 
 /// What is known of a task.
 #[derive(Clone, Debug)]
-pub struct TaskView {
+pub(crate) struct TaskView {
     /// Which.
-    pub task: TaskRef,
+    pub(crate) task: TaskRef,
     /// What came of it; `None` when it began and no end was recorded.
-    pub outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
     /// The last lines of its output.
-    pub output: Option<String>,
+    pub(crate) output: Option<String>,
     /// How long it took.
-    pub millis: u64,
+    pub(crate) millis: u64,
 }
 
 impl RunView {
     /// Takes the next event.
-    pub fn accept(&mut self, event: &Event) {
+    pub(crate) fn accept(&mut self, event: &Event) {
         self.last = event.at;
         match &event.what {
             What::RunStarted {
@@ -103,18 +103,18 @@ impl RunView {
     }
 
     /// How many tasks came to an outcome of this word.
-    pub fn count(&self, word: &str) -> usize {
+    pub(crate) fn count(&self, word: &str) -> usize {
         self.outcomes().filter(|o| o.word() == word).count()
     }
 
     /// The outcomes so far.
-    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         self.ended.values().filter_map(|t| t.outcome.as_ref())
     }
 
     /// "succeeded", "failed", "unknown", "interrupted"; without a recorded end "running" or, when the process is
     /// gone, "cut off".
-    pub fn state(&self, is_alive: bool) -> &'static str {
+    pub(crate) fn state(&self, is_alive: bool) -> &'static str {
         match self.end {
             Some(RunEnd::Succeeded) => "succeeded",
             Some(RunEnd::Failed) => "failed",

@@ -199,6 +199,7 @@ fn service(
         line_key,
         env: Vec::new(),
         check_command: None,
+        if_exists: None,
         timeout: args.control_timeout,
     };
     Ok(Some(boxed(request.command(action, cx)?)))

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use crate::ending::Ending;
 
 /// What was written.
-pub struct Sample {
+pub(crate) struct Sample {
     /// The config.
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Version and package, the older first.
-    pub packages: Vec<(String, PathBuf)>,
+    pub(crate) packages: Vec<(String, PathBuf)>,
 }
 
 /// Versions that the sample has.
 const VERSIONS: [&str; 2] = ["1.0.0", "1.1.0"];
 
 /// Writes config and packages below `root`; the service listens on `address` and runs `binary`.
-pub fn write(root: &Path, binary: &Path, address: &str) -> Result<Sample, Ending> {
+pub(crate) fn write(root: &Path, binary: &Path, address: &str) -> Result<Sample, Ending> {
     let wrong = |e: io::Error| {
         Ending::own(
             format!("the sample cannot be written below {}", root.display()),

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CLIENTS: usize = 64;
 
 /// Answers every request with the version until SIGTERM.
-pub async fn serve(address: &str, version: &str) -> Result<(), Ending> {
+pub(crate) async fn serve(address: &str, version: &str) -> Result<(), Ending> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|e| Ending::own(format!("cannot listen on {address}"), e))?;
@@ -54,14 +54,14 @@ pub async fn serve(address: &str, version: &str) -> Result<(), Ending> {
 }
 
 /// An address of this machine that is free now.
-pub async fn free_address() -> Result<String, Ending> {
+pub(crate) async fn free_address() -> Result<String, Ending> {
     let wrong = |e| Ending::own("no free port", e);
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(wrong)?;
     Ok(listener.local_addr().map_err(wrong)?.to_string())
 }
 
 /// The body that the service answers with.
-pub async fn ask(address: &str) -> Result<String, Ending> {
+pub(crate) async fn ask(address: &str) -> Result<String, Ending> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;

@@ -19,11 +19,11 @@ const SHOWN: usize = 12;
 
 /// Collects a run for its digest.
 #[derive(Clone, Default)]
-pub struct Collector(Arc<Mutex<RunView>>);
+pub(crate) struct Collector(Arc<Mutex<RunView>>);
 
 impl Collector {
     /// The run as told so far.
-    pub fn view(&self) -> RunView {
+    pub(crate) fn view(&self) -> RunView {
         self.0.lock().map(|v| v.clone()).unwrap_or_default()
     }
 }
@@ -38,7 +38,7 @@ impl Sink for Collector {
 }
 
 /// The digest of a run; empty when nothing failed, nothing is unknown and nothing is owed.
-pub fn digest(view: &RunView) -> String {
+pub(crate) fn digest(view: &RunView) -> String {
     let bad: Vec<&TaskView> = view
         .ended
         .values()

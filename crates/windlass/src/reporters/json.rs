@@ -6,7 +6,7 @@ use windlass_engine::events::Sink;
 use windlass_model::event::Event;
 
 /// Writes each event as one line.
-pub struct JsonLines<W>(pub W);
+pub(crate) struct JsonLines<W>(pub W);
 
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn accept(&mut self, events: &[Event]) -> io::Result<()> {

@@ -17,7 +17,7 @@ use windlass_model::step::Level;
 const SHOWN_OUTPUT: [&str; 2] = ["execute_command", "dbmigration"];
 
 /// Where lines go: standard error, above the progress if there is any.
-pub trait Lines: Send {
+pub(crate) trait Lines: Send {
     /// Takes whole lines, each with its line break.
     fn write(&mut self, lines: &str) -> io::Result<()>;
 }
@@ -31,7 +31,7 @@ impl<W: io::Write + Send> Lines for W {
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Warnings and errors.
     Quiet,
     /// What goes on.
@@ -41,7 +41,7 @@ pub enum Verbosity {
 }
 
 /// Writes log lines.
-pub struct Log<L> {
+pub(crate) struct Log<L> {
     out: L,
     verbosity: Verbosity,
     zone: TimeZone,
@@ -60,7 +60,7 @@ struct Line<'a> {
 
 impl<L: Lines> Log<L> {
     /// Writes to `out`, with times of `zone`.
-    pub fn new(out: L, verbosity: Verbosity, zone: TimeZone) -> Self {
+    pub(crate) fn new(out: L, verbosity: Verbosity, zone: TimeZone) -> Self {
         Self {
             out,
             verbosity,

@@ -15,7 +15,7 @@ use super::log::Lines;
 const NAMED: usize = 3;
 
 /// Draws progress; log lines go above it through [`Progress::lines`].
-pub struct Progress {
+pub(crate) struct Progress {
     bars: MultiProgress,
     stage: ProgressBar,
     bytes: ProgressBar,
@@ -27,7 +27,7 @@ pub struct Progress {
 
 /// Writes log lines above the progress.
 #[derive(Clone)]
-pub struct AboveProgress(MultiProgress);
+pub(crate) struct AboveProgress(MultiProgress);
 
 impl Lines for AboveProgress {
     fn write(&mut self, lines: &str) -> io::Result<()> {
@@ -38,7 +38,7 @@ impl Lines for AboveProgress {
 
 impl Progress {
     /// Draws on standard error, at most ten times a second.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let stage = bars.add(ProgressBar::new(0));
         let style = |template: &str| ProgressStyle::with_template(template).ok();
@@ -60,7 +60,7 @@ impl Progress {
     }
 
     /// Where log lines go while progress is drawn.
-    pub fn lines(&self) -> AboveProgress {
+    pub(crate) fn lines(&self) -> AboveProgress {
         AboveProgress(self.bars.clone())
     }
 

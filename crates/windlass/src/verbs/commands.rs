@@ -12,7 +12,7 @@ use crate::program::Program;
 
 /// Lists the commands of tasklists and their arguments
 #[derive(Debug, Args)]
-pub struct Commands {
+pub(crate) struct Commands {
     /// Only this one, with its arguments
     name: Option<String>,
     /// Print JSON, schemas of the arguments included
@@ -22,7 +22,7 @@ pub struct Commands {
 
 impl Commands {
     /// Prints them.
-    pub fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) fn run(self, program: &Program) -> Result<(), Ending> {
         let registry = program.registry();
         let kinds: Vec<_> = match &self.name {
             Some(name) => match registry.find_command(name) {

@@ -9,14 +9,14 @@ use crate::output::print;
 
 /// Prints completions for a shell
 #[derive(Debug, Args)]
-pub struct Completions {
+pub(crate) struct Completions {
     /// Which shell
     shell: Shell,
 }
 
 impl Completions {
     /// Prints them.
-    pub fn run(self) -> Result<(), Ending> {
+    pub(crate) fn run(self) -> Result<(), Ending> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "windlass", &mut text);
         print(&String::from_utf8_lossy(&text))

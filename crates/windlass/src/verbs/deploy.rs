@@ -10,7 +10,7 @@ use crate::session::Session;
 
 /// Puts releases on hosts
 #[derive(Debug, Args)]
-pub struct Deploy {
+pub(crate) struct Deploy {
     #[command(flatten)]
     inputs: Inputs,
     /// Leave these hosts out; they are behind afterwards, and the run says so
@@ -20,7 +20,7 @@ pub struct Deploy {
 
 impl Deploy {
     /// Makes the tasklist and runs it.
-    pub async fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
         let result = self.deploy(&mut session).await;
         session.finish(result).await

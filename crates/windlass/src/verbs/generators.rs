@@ -9,7 +9,7 @@ use crate::program::Program;
 
 /// Lists the generators: what a config's `platform` may name
 #[derive(Debug, Args)]
-pub struct Generators {
+pub(crate) struct Generators {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -17,7 +17,7 @@ pub struct Generators {
 
 impl Generators {
     /// Prints them, the user's own in `generators/` here included.
-    pub fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) fn run(self, program: &Program) -> Result<(), Ending> {
         let registry = program.registry();
         let folder = program.surroundings.directory.join("generators");
         let own: Vec<(String, String)> = windlass_builtins::plugins::list(&folder)?

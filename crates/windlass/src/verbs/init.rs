@@ -12,7 +12,7 @@ const TEMPLATE: &str = include_str!("../templates/windlass.yaml");
 
 /// Writes a commented windlass.yaml to start from
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// Where to
     #[arg(default_value = "windlass.yaml")]
     file: PathBuf,
@@ -20,7 +20,7 @@ pub struct Init {
 
 impl Init {
     /// Writes it; an existing file is left alone.
-    pub fn run(self) -> Result<(), Ending> {
+    pub(crate) fn run(self) -> Result<(), Ending> {
         let shown = self.file.display();
         let mut file = std::fs::OpenOptions::new()
             .write(true)

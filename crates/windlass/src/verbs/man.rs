@@ -9,14 +9,14 @@ use crate::output::print;
 
 /// Prints the manual page (roff)
 #[derive(Debug, Args)]
-pub struct Man {
+pub(crate) struct Man {
     /// Of this verb, instead of the whole
     verb: Option<String>,
 }
 
 impl Man {
     /// Prints it.
-    pub fn run(self) -> Result<(), Ending> {
+    pub(crate) fn run(self) -> Result<(), Ending> {
         let mut cli = Cli::command();
         cli.build();
         let page = match &self.verb {

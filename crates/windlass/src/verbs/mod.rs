@@ -1,14 +1,14 @@
 //! The verbs, one a file: its arguments and what it does.
 
-pub mod commands;
-pub mod completions;
-pub mod deploy;
-pub mod generators;
-pub mod init;
-pub mod man;
-pub mod plan;
-pub mod quickstart;
-pub mod run;
-pub mod runs;
-pub mod schema;
-pub mod service;
+pub(crate) mod commands;
+pub(crate) mod completions;
+pub(crate) mod deploy;
+pub(crate) mod generators;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod plan;
+pub(crate) mod quickstart;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod schema;
+pub(crate) mod service;

@@ -18,7 +18,7 @@ use crate::session::Session;
 
 /// Shows what a deploy would do; touches nothing
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(crate) struct Plan {
     #[command(flatten)]
     inputs: Inputs,
     /// Print the tasklist as JSON
@@ -34,7 +34,7 @@ pub struct Plan {
 
 impl Plan {
     /// Makes the tasklist and shows it.
-    pub async fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
         let result = self.plan(&mut session).await;
         session.finish(result).await

@@ -15,7 +15,7 @@ use crate::session::Session;
 
 /// Deploys a sample service to this machine and shows it answer
 #[derive(Debug, Args)]
-pub struct Quickstart {
+pub(crate) struct Quickstart {
     /// Where everything goes [default: a new directory in the temporary one]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub struct Quickstart {
 
 impl Quickstart {
     /// Deploys two releases of the sample, one over the other.
-    pub async fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         if let Some([address, version]) = self.serve.as_deref() {
             return server::serve(address, version).await;
         }

@@ -16,7 +16,7 @@ use crate::session::Session;
 
 /// Runs a shell line on hosts
 #[derive(Debug, Args)]
-pub struct Run {
+pub(crate) struct Run {
     /// The config that names the hosts [default: windlass.yaml here or in a parent folder, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct Run {
 
 impl Run {
     /// Runs it on all of them.
-    pub async fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
         let result = self.run_in(&mut session).await;
         session.finish(result).await

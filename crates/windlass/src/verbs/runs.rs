@@ -24,7 +24,7 @@ use crate::view::RunView;
 
 /// Shows what was run, when, and what came of it
 #[derive(Debug, Args)]
-pub struct Runs {
+pub(crate) struct Runs {
     #[command(subcommand)]
     what: Asked,
 }
@@ -60,7 +60,7 @@ enum Asked {
 
 impl Runs {
     /// Prints what is asked.
-    pub fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) fn run(self, program: &Program) -> Result<(), Ending> {
         let state = program.state_dir();
         match self.what {
             Asked::List { json } => list(&state, json),

@@ -8,7 +8,7 @@ use crate::program::Program;
 
 /// Prints the JSON Schema of a format
 #[derive(Debug, Args)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Which
     format: Format,
 }
@@ -21,7 +21,7 @@ enum Format {
 
 impl Schema {
     /// Prints it.
-    pub fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) fn run(self, program: &Program) -> Result<(), Ending> {
         match self.format {
             Format::Tasklist => {
                 let registry = program.registry();

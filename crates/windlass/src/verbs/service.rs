@@ -12,7 +12,7 @@ use crate::session::Session;
 
 /// Starts, stops, restarts or looks at a service of the config
 #[derive(Debug, Args)]
-pub struct Service {
+pub(crate) struct Service {
     /// What to do
     action: Action,
     /// To which service
@@ -44,7 +44,7 @@ enum Action {
 
 impl Service {
     /// Stopping a service of a config, everywhere.
-    pub fn stop(service: &str, config: &std::path::Path) -> Self {
+    pub(crate) fn stop(service: &str, config: &std::path::Path) -> Self {
         Self {
             action: Action::Stop,
             service: service.to_owned(),
@@ -55,7 +55,7 @@ impl Service {
     }
 
     /// Does it on every host of the service, within `--concurrency`.
-    pub async fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
         let result = self.run_in(&mut session).await;
         session.finish(result).await
