@@ -212,7 +212,7 @@ impl Session {
         self.plugins.close().await;
         let view = self.collector.view();
         let wants_digest = view.run.is_some() && self.common.log_format == LogFormat::Text;
-        drop((self.events, self.plugins, self.registry));
+        self.events.end().await;
         let sinks =
             match tokio::time::timeout(std::time::Duration::from_secs(30), self.dispatcher).await {
                 Ok(Ok(done)) => done,

@@ -1,5 +1,7 @@
 //! A directory to run `windlass` in, with state and cache of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
+
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 use std::fs;
