@@ -3,3 +3,6 @@
 
 pub mod fake;
 pub mod play;
+//! Test support.
+
+pub mod sshd;
