@@ -117,13 +117,10 @@ const FILES: &[(&str, &str)] = &[
         "Match host=web1\n Port 2210\nMatch originalhost=\"web2\" # c\n Port 2211\n",
     ),
     (
-<<<<<<< HEAD
         "match all with others",
         "Match host web1 all # c\n Port 77\nMatch !all\n Port 78\nMatch !final host=\"web2\"\n User early\n",
     ),
     (
-=======
->>>>>>> wt-ssh
         "match final",
         "Host web1\n HostName real.example.com\nMatch final host real.*\n User final\n Port 2212\nHost real.*\n IdentityFile /second\n",
     ),

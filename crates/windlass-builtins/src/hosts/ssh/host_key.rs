@@ -135,7 +135,7 @@ pub(crate) fn scanned(
     port: u16,
     seen: Seen,
 ) -> Result<Scanned, String> {
-    let line = line_for(&name, port, &seen.key).map_err(|e| e.to_string())?;
+    let line = line_for(&name, port, &seen.key);
     Ok(Scanned {
         fingerprint: fingerprint(&seen.key),
         address,

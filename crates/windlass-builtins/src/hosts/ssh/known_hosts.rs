@@ -228,16 +228,10 @@ impl KnownHosts {
         if entries.iter().any(known) {
             return Verdict::Known;
         }
-<<<<<<< HEAD
         // As in OpenSSH a key of a kind that was not seen before is no less of a change. A line of its kind says more.
         let others = || entries.iter().filter(|e| e.mark.is_none());
         let alike = others().find(|e| *e.algorithm == *bare_name(algorithm));
         match alike.or_else(|| others().next()) {
-=======
-        let family = line::family(algorithm.as_str());
-        let other = |e: &&&Entry| e.mark.is_none() && line::family(&e.algorithm) == family;
-        match entries.iter().find(other) {
->>>>>>> wt-ssh
             Some(entry) => Verdict::Changed {
                 file: self.file(entry),
                 line: entry.line,
