@@ -132,6 +132,7 @@ pub async fn prepare(
     let mut initialized = Box::pin(initialized);
     let receipts: HashMap<&str, &ReceiptPlan> =
         plan.receipts.iter().map(|r| (r.job.as_str(), r)).collect();
+    faults.extend(astray(tasklist, &plan));
     let mut stages = Vec::with_capacity(tasklist.stages.len());
     for (s, stage) in tasklist.stages.iter().enumerate() {
         let mut jobs = Vec::with_capacity(stage.jobs.len());
@@ -182,6 +183,31 @@ pub async fn prepare(
         stages,
         plan,
     })
+}
+
+/// Receipts that name no job, or one that has no task about their service: the tasklist was edited, its plan was not.
+fn astray(tasklist: &Tasklist, plan: &Plan) -> Diagnostics {
+    let job = |name: &str| {
+        let (stage, task) = name.split_once('.')?;
+        let stage = tasklist
+            .stages
+            .get(stage.parse::<usize>().ok()?.checked_sub(1)?)?;
+        stage.jobs.get(task.parse::<usize>().ok()?.checked_sub(1)?)
+    };
+    let fits = |receipt: &ReceiptPlan| {
+        let tag = Some(receipt.service.as_str());
+        job(&receipt.job).is_some_and(|job| job.tasks().iter().any(|t| t.tag.as_deref() == tag))
+    };
+    let astray = plan.receipts.iter().filter(|receipt| !fits(receipt));
+    let faults = astray.map(|receipt| {
+        Diagnostic::error(format!(
+            "the plan wants a receipt of service `{}` from job {}, but that job has no task with this tag",
+            receipt.service, receipt.job
+        ))
+        .key("plan.receipts")
+        .hint("jobs are counted from 1, as STAGE.TASK; mend `plan.receipts` after moving jobs, or plan again")
+    });
+    Diagnostics(faults.collect())
 }
 
 fn prepared_task(
