@@ -205,7 +205,7 @@ struct RunState {
 
 async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunState) -> bool {
     let events = &shared.options.events;
-    let mut interrupt = shared.options.interrupt.clone();
+    let interrupt = &shared.options.interrupt;
     let mut jobs: Vec<&Arc<PreparedJob>> = Vec::with_capacity(stage.jobs.len());
     for job in &stage.jobs {
         let by_hand = job.hosts.iter().find(|h| state.without.contains(h));
@@ -235,12 +235,7 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
             let (job, shared) = ((*job).clone(), shared.clone());
             running.spawn(async move { (index, guarded(job, shared).await) });
         }
-        let joined = tokio::select! {
-            biased;
-            joined = running.join_next() => joined,
-            () = interrupt.reached(stops_at), if !queue.is_stopped() => continue,
-        };
-        let Some(Ok((index, end))) = joined else {
+        let Some(Ok((index, end))) = running.join_next().await else {
             break;
         };
         let failed = end != JobEnd::Succeeded;
