@@ -2,6 +2,7 @@
 
 mod ahead;
 mod law;
+mod scenarios;
 mod stops;
 mod support;
 mod traces;
