@@ -1,5 +1,11 @@
 //! The executor on fake hosts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod ahead;
 mod law;
 mod scenarios;
