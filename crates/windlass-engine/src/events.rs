@@ -26,7 +26,7 @@ pub trait Sink: Send {
 /// Events that wait at most; senders wait beyond that.
 const BOUND: usize = 4096;
 
-/// Where events are sent. Cloneable; when the last one is dropped the dispatcher ends.
+/// Where events are sent. Cloneable; the dispatcher ends with [`Events::end`], or when the last one is dropped.
 #[derive(Clone)]
 pub struct Events {
     sender: mpsc::Sender<Message>,
@@ -36,6 +36,7 @@ pub struct Events {
 enum Message {
     Event(Event),
     Secrets(Arc<Secrets>),
+    End,
 }
 
 /// Microseconds since 1970, UTC.
@@ -68,6 +69,11 @@ impl Events {
         };
         // The dispatcher only goes away after a sink failed, which the run reports at its end.
         let _ = self.sender.send(Message::Event(event)).await;
+    }
+
+    /// Has the dispatcher end once it has told everything that was sent before. What is sent afterwards is lost.
+    pub async fn end(&self) {
+        let _ = self.sender.send(Message::End).await;
     }
 
     /// Whether the sinks still listen.
@@ -108,7 +114,8 @@ fn dispatch(
 ) -> std::io::Result<()> {
     let mut messages = Vec::new();
     let mut secrets: Arc<Secrets> = Arc::default();
-    loop {
+    let mut is_open = true;
+    while is_open {
         let count =
             tokio::runtime::Handle::current().block_on(receiver.recv_many(&mut messages, 256));
         if count == 0 {
@@ -119,6 +126,7 @@ fn dispatch(
             match message {
                 Message::Event(event) => events.push(masked(event, &secrets)),
                 Message::Secrets(new) => secrets = new,
+                Message::End => is_open = false,
             }
         }
         let lost = dropped.swap(0, Ordering::Relaxed);

@@ -81,6 +81,68 @@ impl Sink for Journal {
     }
 }
 
+/// Longest record of what was said before a run began, in events.
+const BEFORE: usize = 10_000;
+
+/// A journal that begins when its run does: what is said before (while a tasklist is made and checked) is kept until then,
+/// and a run that never begins leaves nothing.
+pub struct LazyJournal {
+    state: PathBuf,
+    pid: u32,
+    before: Vec<Event>,
+    journal: Option<Journal>,
+}
+
+impl LazyJournal {
+    /// A journal below `state`, of the process `pid`.
+    pub fn new(state: PathBuf, pid: u32) -> Self {
+        Self {
+            state,
+            pid,
+            before: Vec::new(),
+            journal: None,
+        }
+    }
+}
+
+impl Sink for LazyJournal {
+    fn accept(&mut self, events: &[Event]) -> io::Result<()> {
+        if let Some(journal) = &mut self.journal {
+            return journal.accept(events);
+        }
+        self.before.extend_from_slice(events);
+        let run = self.before.iter().find_map(|event| match &event.what {
+            windlass_model::event::What::RunStarted { run, .. } => Some(run.clone()),
+            _ => None,
+        });
+        match run {
+            Some(run) => {
+                let mut journal = Journal::create(&self.state, &run, self.pid)?;
+                journal.accept(&std::mem::take(&mut self.before))?;
+                self.journal = Some(journal);
+            }
+            None => self.before.truncate(BEFORE),
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the tasklist of a run beside its journal, durable.
+pub fn keep_tasklist(
+    state: &Path,
+    run: &RunId,
+    tasklist: &windlass_model::Tasklist,
+) -> io::Result<PathBuf> {
+    let directory = directory(state, run);
+    fs::create_dir_all(&directory)?;
+    let path = directory.join("tasklist.json");
+    let mut file = io::BufWriter::new(File::create(&path)?);
+    windlass_model::tasklist::write(tasklist, &mut file)?;
+    file.into_inner()?.sync_all()?;
+    sync_directory(&directory)?;
+    Ok(path)
+}
+
 /// Makes the names in a directory durable.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()

@@ -8,6 +8,8 @@ pub mod generator;
 pub mod host;
 pub mod interrupt;
 pub mod journal;
+pub mod outline;
 pub mod queue;
 pub mod registry;
+pub mod schema;
 pub mod secrets;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use windlass_model::{SecretRef, SecretValue, Text};
+use zeroize::Zeroizing;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -12,33 +12,36 @@ pub const MASK: &str = "***";
 #[derive(Default)]
 pub struct Secrets {
     values: HashMap<SecretRef, SecretValue>,
-    finder: Option<AhoCorasick>,
+    /// What is masked, the longest first.
+    masked: Vec<Zeroizing<String>>,
 }
 
 impl Secrets {
     /// Takes resolved values. Values shorter than 4 characters are not masked: they would blacken every text.
     pub fn new(values: HashMap<SecretRef, SecretValue>) -> Self {
-        let patterns: Vec<String> = values
+        let mut masked: Vec<Zeroizing<String>> = values
             .values()
             .map(SecretValue::expose)
-            .filter(|v| v.len() >= 4)
-            .flat_map(|v| {
-                let json = serde_json::Value::String(v.to_owned()).to_string();
-                let escaped = json.trim_matches('"').to_owned();
-                std::iter::once(v.to_owned())
-                    .chain(std::iter::once(escaped))
-                    .chain(v.lines().filter(|l| l.len() >= 8).map(str::to_owned))
+            .filter(|value| value.len() >= 4)
+            .flat_map(|value| {
+                let json = serde_json::Value::from(value).to_string();
+                let escaped = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
+                let lines = value.lines().filter(|line| line.len() >= 8);
+                [value.to_owned(), escaped]
+                    .into_iter()
+                    .chain(lines.map(str::to_owned))
             })
+            .map(Zeroizing::new)
             .collect();
-        let finder = (!patterns.is_empty())
-            .then(|| {
-                AhoCorasick::builder()
-                    .match_kind(MatchKind::LeftmostLongest)
-                    .build(&patterns)
-                    .ok()
-            })
-            .flatten();
-        Self { values, finder }
+        masked.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        masked.dedup();
+        Self { values, masked }
+    }
+
+    /// These and those of `other` together.
+    pub fn with(&self, other: &Secrets) -> Self {
+        let values = self.values.iter().chain(&other.values);
+        Self::new(values.map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
     /// `text` with its secrets put in; `None` when one was not resolved.
@@ -52,18 +55,13 @@ impl Secrets {
     }
 
     /// `text` with every secret value in it replaced by `***`.
-    pub fn mask(&self, text: String) -> String {
-        match &self.finder {
-            Some(finder) if finder.is_match(&text) => {
-                let mut masked = String::with_capacity(text.len());
-                finder.replace_all_with(&text, &mut masked, |_, _, out| {
-                    out.push_str(MASK);
-                    true
-                });
-                masked
+    pub fn mask(&self, mut text: String) -> String {
+        for secret in &self.masked {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), MASK);
             }
-            _ => text,
         }
+        text
     }
 }
 

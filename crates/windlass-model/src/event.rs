@@ -65,6 +65,8 @@ pub enum What {
         name: String,
         /// How many jobs.
         jobs: usize,
+        /// How many tasks in all of them.
+        tasks: usize,
     },
     /// A task is about to be sent to its host: from here on it may have had an effect.
     TaskSent {

@@ -1,1 +1,18 @@
-//! placeholder
+//! The `windlass` program as a library, so that somebody can build a binary with commands and generators of their own:
+//! `fn main() -> ExitCode { windlass::main(|registry| { registry.command(Mine); }) }`.
+
+mod access;
+mod cli;
+mod ending;
+mod making;
+mod output;
+mod program;
+mod python;
+mod quickstart;
+mod reporters;
+mod session;
+mod surroundings;
+mod verbs;
+mod view;
+
+pub use program::{Extend, main};

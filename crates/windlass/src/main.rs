@@ -1,1 +1,5 @@
-fn main() {}
+//! Windlass builds releases, keeps them, and puts them on machines.
+
+fn main() -> std::process::ExitCode {
+    windlass::main(|_| {})
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use windlass_engine::command::{Command, Facts, Owes, Repeat, Seen, Turn};
 use windlass_model::outcome::{Failure, FailureKind, Outcome};
-use windlass_model::step::{PutSource, Reply, SKIPPED, Step, UNCHANGED};
+use windlass_model::step::{As, Put, PutSource, Reply, Run, SKIPPED, Step, UNCHANGED};
 
 /// Steps that need no reply. Changed when any of them changed something; a status that is not wanted fails it.
 #[derive(Clone, Debug)]
@@ -35,9 +35,9 @@ impl Scripted {
 }
 
 impl Command for Scripted {
-    fn turn(&self, _facts: &Facts, seen: &[Seen]) -> Turn {
+    fn turn(&self, facts: &Facts, seen: &[Seen]) -> Turn {
         if seen.is_empty() && !self.steps.is_empty() {
-            return Turn::Last(self.steps.clone());
+            return Turn::Last(as_user(&self.steps, &facts.user));
         }
         outcome_of(&self.steps, seen, &self.failing).into()
     }
@@ -46,8 +46,8 @@ impl Command for Scripted {
         self.repeat
     }
 
-    fn check(&self, _facts: &Facts) -> Option<Vec<Step>> {
-        self.check.clone()
+    fn check(&self, facts: &Facts) -> Option<Vec<Step>> {
+        Some(as_user(self.check.as_deref()?, &facts.user))
     }
 
     fn owes(&self) -> Owes {
@@ -66,6 +66,22 @@ impl Command for Scripted {
             })
             .collect()
     }
+}
+
+/// The same steps with a user's rights, where they name none themselves.
+pub fn as_user(steps: &[Step], user: &As) -> Vec<Step> {
+    let mut steps = steps.to_vec();
+    for step in &mut steps {
+        match step {
+            Step::Run(Run { user: of, .. }) | Step::Put(Put { user: of, .. })
+                if *of == As::Login =>
+            {
+                of.clone_from(user);
+            }
+            _ => {}
+        }
+    }
+    steps
 }
 
 /// What the replies to `steps` say: the first that is not wanted is a failure; else changed when one changed something,

@@ -132,6 +132,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
                 stage: number,
                 name: stage.name.clone(),
                 jobs: stage.jobs.len(),
+                tasks: stage.jobs.iter().map(|j| j.tasks.len()).sum(),
             })
             .await;
         let ok = run_stage(stage, &shared, &mut state).await;

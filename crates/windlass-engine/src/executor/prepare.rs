@@ -1,6 +1,6 @@
 //! Every task of every stage is initialized before the first job starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,6 +130,8 @@ pub async fn prepare(
     }))
     .buffered(AT_ONCE);
     let mut initialized = Box::pin(initialized);
+    let receipts: HashMap<&str, &ReceiptPlan> =
+        plan.receipts.iter().map(|r| (r.job.as_str(), r)).collect();
     let mut stages = Vec::with_capacity(tasklist.stages.len());
     for (s, stage) in tasklist.stages.iter().enumerate() {
         let mut jobs = Vec::with_capacity(stage.jobs.len());
@@ -160,7 +162,7 @@ pub async fn prepare(
             jobs.push(Arc::new(PreparedJob {
                 hosts: job.hosts(),
                 tasks,
-                receipt: plan.receipts.iter().find(|r| r.job == name).cloned(),
+                receipt: receipts.get(name.as_str()).copied().cloned(),
             }));
         }
         stages.push(PreparedStage {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use read::name_fault;
 pub use read::{from_tree, read, task_label};
 pub use write::write;
 

@@ -190,6 +190,16 @@ impl Node {
         self.as_map()?.get(key)
     }
 
+    /// Every secret reference in it.
+    pub fn secrets(&self) -> Vec<&SecretRef> {
+        match &self.value {
+            Value::Secret(secret) => vec![secret],
+            Value::List(list) => list.iter().flat_map(Node::secrets).collect(),
+            Value::Map(map) => map.iter().flat_map(|e| e.value.secrets()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What it is, for messages: "a string", "a list", ...
     pub fn kind(&self) -> &'static str {
         match &self.value {

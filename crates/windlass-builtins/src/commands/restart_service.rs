@@ -1,0 +1,64 @@
+//! `restart_service`: a service anew.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use windlass_engine::command::{Command, CommandKind, InitContext};
+use windlass_model::diagnostic::Diagnostics;
+
+use super::control::{Action, ControlType};
+use super::service_action::Request;
+
+/// The kind.
+pub struct RestartService;
+
+/// Arguments of `restart_service`: `servicename` and `control_type`, or `restart_command`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// The unit (systemd), or the service directory or its name in /etc/service, /service or /var/service (runit,
+    /// daemontools).
+    pub servicename: Option<String>,
+    /// `systemd`, `runit`, `daemontools` or `command`.
+    pub control_type: Option<ControlType>,
+    /// The shell line that restarts it; without a `check_command` its exit status is believed.
+    pub restart_command: Option<String>,
+    /// A shell line that ends with 0 while the service runs. Waited for at the end.
+    pub check_command: Option<String>,
+    /// Seconds to wait for the wanted state.
+    #[serde(default = "timeout")]
+    pub timeout: u32,
+}
+
+fn timeout() -> u32 {
+    60
+}
+
+impl CommandKind for RestartService {
+    type Args = Args;
+
+    fn name(&self) -> &'static str {
+        "restart_service"
+    }
+
+    fn about(&self) -> &'static str {
+        "Restarts a service and waits until it runs; one that is down is started."
+    }
+
+    fn initialize(
+        &self,
+        args: Args,
+        cx: &InitContext<'_>,
+    ) -> Result<Box<dyn Command>, Diagnostics> {
+        let request = Request {
+            servicename: args.servicename,
+            control_type: args.control_type,
+            line: args.restart_command,
+            line_key: "restart_command",
+            env: Vec::new(),
+            check_command: args.check_command,
+            if_exists: None,
+            timeout: args.timeout,
+        };
+        Ok(Box::new(request.command(Action::Restart, cx)?))
+    }
+}

@@ -1,0 +1,102 @@
+# $path; $keep (a number); $current (a version or nothing); matching: a function that calls `consider` with each entry
+# that the filespec matches; excepted: a function that tells whether an entry is left alone
+[ -d "$path" ] || exit 80
+cd -P "$path" || exit 1
+real=$(pwd -P)
+here=${real%/}
+line='
+'
+# Links are never removed, nor is what they point to, wherever in an entry that is.
+entries=
+linked=
+for entry in * .[!.]*; do
+  if [ -L "./$entry" ]; then
+    target=$(readlink -f "./$entry") && linked=$linked$line$target/
+  fi
+done
+consider() {
+  if [ -L "./$1" ] || [ ! -e "./$1" ] || excepted "$1"; then
+    return
+  fi
+  case $1 in
+    *"$line"*) fail "an entry of $path has a line break in its name" ;;
+  esac
+  entries=$entries$line./$1
+}
+matching
+is_protected() {
+  case $linked in
+    *"$line$here/$1"/*) return 0 ;;
+  esac
+  if [ -n "$current" ]; then
+    case $1 in
+      "$current" | *[_-]"$current" | *[_-]"$current".*) return 0 ;;
+    esac
+  fi
+  return 1
+}
+# The last receipt for it says something else than success.
+has_failed() {
+  for receipts in .windlass/receipts/*/; do
+    service=${receipts%/}
+    service=${service##*/}
+    case $1 in
+      "$service"_?*) version=${1#"$service"_} ;;
+      "$service"-?*) version=${1#"$service"-} ;;
+      *) continue ;;
+    esac
+    last=$(grep -lF "\"to\":\"$version\"" "$receipts"*.json 2>/dev/null | tail -n 1)
+    if [ -n "$last" ] && ! grep -qF '"result":"succeeded"' "$last"; then
+      return 0
+    fi
+  done
+  return 1
+}
+IFS=$line
+set -f
+set -- $entries
+[ $# -gt 0 ] || exit 80
+all=$#
+# oldest first
+oldest=$(ls -1dtr "$@") || exit 1
+set -- $oldest
+set +f
+good=
+failed=
+good_count=0
+for entry in "$@"; do
+  entry=${entry#./}
+  if has_failed "$entry"; then
+    failed=$failed$line$entry
+  else
+    good=$good$line$entry
+    good_count=$((good_count + 1))
+  fi
+done
+removed=
+remove() {
+  [ -n "$temp" ] || make_temp "$here"
+  rename "./$1" "$temp/$1" || exit 1
+  rm -rf "$temp/$1" || exit 1
+  printf '%s\n' "removed $real/$1"
+  removed=yes
+}
+set -f
+set -- $failed
+excess=$((all - keep))
+for entry in "$@"; do
+  if [ "$excess" -gt 0 ] && ! is_protected "$entry"; then
+    remove "$entry"
+    excess=$((excess - 1))
+  fi
+done
+set -- $good
+excess=$((good_count - keep))
+for entry in "$@"; do
+  if [ "$excess" -gt 0 ] && ! is_protected "$entry"; then
+    remove "$entry"
+    excess=$((excess - 1))
+  fi
+done
+[ -n "$removed" ] || exit 80
+exit 0

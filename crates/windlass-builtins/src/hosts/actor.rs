@@ -1,0 +1,494 @@
+//! Does the work of a conversation: keeps its shells, sends programs ahead, and says what came of them in order.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use windlass_engine::host::{Heard, HostError, HostErrorKind};
+use windlass_model::event::Stream;
+use windlass_model::step::{As, Reply};
+
+use super::conversation::{Context, Order};
+use super::item::Item;
+use super::marker::{Mark, Piece, Splitter};
+use super::script::{self, Go};
+use super::shell::Opened;
+use super::transport::{Patience, Said, StartError};
+use super::work::{RunWork, Work};
+use super::{dial, http, put};
+
+/// Steps that may wait here; more batches are not taken up until there is room.
+const STEPS: usize = 1024;
+/// Pieces of text that wait to be written to a shell.
+const WRITES: usize = 64;
+/// How long shells may take to end when nothing runs in them.
+const RELEASE: Duration = Duration::from_secs(3);
+
+/// Why the actor ends before its work is done.
+pub(crate) enum End {
+    /// Nobody listens any more.
+    Quit,
+    /// The host failed.
+    Failed(HostError),
+}
+
+impl From<HostError> for End {
+    fn from(error: HostError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Both ends of what the shells say, with the number of the shell.
+type Saids = (mpsc::Sender<(u64, Said)>, mpsc::Receiver<(u64, Said)>);
+
+/// One shell of the conversation.
+struct Shell {
+    number: u64,
+    nonce: String,
+    writer: mpsc::Sender<String>,
+    out: Splitter,
+    err: Splitter,
+}
+
+/// See the module.
+pub(crate) struct Actor {
+    cx: Arc<Context>,
+    orders: mpsc::Receiver<Order>,
+    heard: mpsc::Sender<Result<Heard, HostError>>,
+    shells: HashMap<As, Shell>,
+    /// What the shells say.
+    said: Saids,
+    /// Forwarders and writers of the shells; they end with the actor.
+    tasks: JoinSet<()>,
+    queue: VecDeque<Item>,
+    next: u64,
+    batch: u64,
+    group: u64,
+    group_failed: bool,
+}
+
+impl Actor {
+    /// Takes orders until nobody gives them.
+    pub(crate) fn new(
+        cx: Arc<Context>,
+        orders: mpsc::Receiver<Order>,
+        heard: mpsc::Sender<Result<Heard, HostError>>,
+    ) -> Self {
+        Self {
+            cx,
+            orders,
+            heard,
+            shells: HashMap::new(),
+            said: mpsc::channel(super::transport::OUTPUT_QUEUE),
+            tasks: JoinSet::new(),
+            queue: VecDeque::new(),
+            next: 0,
+            batch: 0,
+            group: 0,
+            group_failed: false,
+        }
+    }
+
+    /// Works until the orders end or the host fails; the failure is the last thing said.
+    pub(crate) async fn run(mut self) {
+        match self.work().await {
+            Ok(()) => self.release().await,
+            Err(End::Quit) => {}
+            Err(End::Failed(error)) => {
+                let _ = self.heard.send(Err(error)).await;
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Result<(), End> {
+        loop {
+            match self.queue.front().map(|item| &item.work) {
+                Some(Work::Run(run)) => {
+                    let user = run.user.clone();
+                    self.run_programs(&user).await?;
+                }
+                Some(_) => self.do_other().await?,
+                None if self.orders.is_closed() && self.orders.is_empty() => return Ok(()),
+                None => self.listen().await?,
+            }
+        }
+    }
+
+    /// Waits for one order or for one thing said by a shell.
+    async fn listen(&mut self) -> Result<(), End> {
+        let heard = self.heard.clone();
+        tokio::select! {
+            order = self.orders.recv(), if self.queue.len() < STEPS => match order {
+                Some(order) => self.admit(order),
+                None if self.queue.is_empty() => {}
+                None => return Err(End::Quit),
+            },
+            Some((number, said)) = self.said.1.recv() => self.on_said(number, said).await?,
+            () = heard.closed() => return Err(End::Quit),
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, order: Order) {
+        if !order.ahead {
+            self.group += 1;
+            self.group_failed = false;
+        } else if self.group_failed {
+            return;
+        }
+        self.batch += 1;
+        for (n, (work, rule)) in order.work.into_iter().enumerate() {
+            self.next += 1;
+            let place = (self.next, self.batch, self.group);
+            self.queue
+                .push_back(Item::new(place, order.task, n == 0, work, rule));
+        }
+    }
+
+    /// Writes what can be written to the shell of `user` and listens.
+    async fn run_programs(&mut self, user: &As) -> Result<(), End> {
+        if !self.shells.contains_key(user) {
+            let mut opened = self.open(user).await?;
+            let cx = self.cx.clone();
+            let greeted = async move {
+                let group = cx.door.greet(&mut opened).await;
+                (opened, group)
+            };
+            let (opened, group) = self.meanwhile(greeted).await?;
+            self.keep(user, opened, group?);
+        }
+        self.write_ahead(user);
+        self.listen().await
+    }
+
+    fn keep(&mut self, user: &As, opened: Opened, group: i32) {
+        self.next += 1;
+        let number = self.next;
+        self.cx.groups.add(number, user, group);
+        let (writer, mut texts) = mpsc::channel::<String>(WRITES);
+        let Opened {
+            process,
+            nonce,
+            out,
+            err,
+        } = opened;
+        let (mut stdin, mut events) = (process.stdin, process.events);
+        self.tasks.spawn(async move {
+            while let Some(text) = texts.recv().await {
+                // a shell that is gone says so on the other side
+                if stdin.write_all(text.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
+                    return;
+                }
+            }
+            let _ = stdin.shutdown().await;
+        });
+        let said = self.said.0.clone();
+        self.tasks.spawn(async move {
+            while let Some(event) = events.recv().await {
+                let ended = matches!(event, Said::Exit(_));
+                if said.send((number, event)).await.is_err() || ended {
+                    return;
+                }
+            }
+            let _ = said.send((number, Said::Exit(None))).await;
+        });
+        self.shells.insert(
+            user.clone(),
+            Shell {
+                number,
+                nonce,
+                writer,
+                out,
+                err,
+            },
+        );
+    }
+
+    /// Sends the programs at the front of the queue that are for this shell, a batch at a time.
+    fn write_ahead(&mut self, user: &As) {
+        let Some(shell) = self.shells.get(user) else {
+            return;
+        };
+        fn program<'a>(item: &'a Item, user: &As) -> Option<&'a RunWork> {
+            match &item.work {
+                Work::Run(run) if run.user == *user => Some(run),
+                _ => None,
+            }
+        }
+        let ours = self
+            .queue
+            .iter()
+            .take_while(|item| program(item, user).is_some())
+            .count();
+        let mut flying = None;
+        let mut from = 0;
+        while let Some(item) = self.queue.get(from).filter(|_| from < ours) {
+            if item.written {
+                flying = Some(item.group);
+                from += 1;
+                continue;
+            }
+            let (batch, group) = (item.batch, item.group);
+            let programs: Vec<script::Program<'_>> = self
+                .queue
+                .iter()
+                .take(ours)
+                .skip(from)
+                .take_while(|item| item.batch == batch)
+                .filter_map(|item| {
+                    let run = program(item, user)?;
+                    Some(script::Program {
+                        id: item.id,
+                        first: item.first,
+                        script: &run.script,
+                        env: run
+                            .env
+                            .iter()
+                            .map(|(n, v)| (n.as_str(), v.expose()))
+                            .collect(),
+                        cwd: run.cwd.as_deref(),
+                        want: &run.want,
+                    })
+                })
+                .collect();
+            let go = if flying == Some(group) {
+                Go::Unless
+            } else {
+                Go::Always
+            };
+            let count = programs.len();
+            let text = script::batch(&shell.nonce, go, &programs);
+            if shell.writer.try_send(text).is_err() {
+                return;
+            }
+            for item in self.queue.iter_mut().skip(from).take(count) {
+                item.written = true;
+            }
+            flying = Some(group);
+            from += count;
+        }
+    }
+
+    /// A step that is no program of the shell.
+    async fn do_other(&mut self) -> Result<(), End> {
+        let Some(item) = self.queue.front() else {
+            return Ok(());
+        };
+        let task = item.task;
+        if item.first {
+            self.say(Heard::Begun(task)).await?;
+        }
+        let cx = self.cx.clone();
+        let reply = match self.queue.front().map(|item| &item.work) {
+            Some(Work::Impossible(why)) => Reply::Impossible(why.clone()),
+            Some(Work::Dial(work)) => {
+                let work = work.clone();
+                self.meanwhile(async move { dial::dial(&cx, &work).await })
+                    .await??
+            }
+            Some(Work::Http(work)) => {
+                let work = work.clone();
+                self.meanwhile(async move { http::ask(&cx, &work).await })
+                    .await??
+            }
+            Some(Work::Put(work)) => {
+                let work = work.clone();
+                self.put(work, task).await?
+            }
+            Some(Work::Run(_) | Work::Log) | None => Reply::Logged,
+        };
+        self.settle_front(reply).await
+    }
+
+    async fn put(
+        &mut self,
+        work: super::work::PutWork,
+        task: windlass_model::ids::TaskId,
+    ) -> Result<Reply, End> {
+        let cx = self.cx.clone();
+        let load = {
+            let work = work.clone();
+            async move { put::load(&cx, &work).await }
+        };
+        let load = match self.meanwhile(load).await? {
+            Ok(load) => load,
+            Err(why) => return Ok(Reply::Impossible(why)),
+        };
+        let opened = self.open(&work.put.user).await?;
+        self.next += 1;
+        let (cx, number, heard) = (self.cx.clone(), self.next, self.heard.clone());
+        let sent = async move {
+            let reply = put::send(&cx, opened, &work, load, number, |done, total| {
+                // progress that nobody has room for is left out
+                let _ = heard.try_send(Ok(Heard::Progress(task, done, total)));
+            })
+            .await;
+            cx.groups.remove(number);
+            reply
+        };
+        Ok(self.meanwhile(sent).await??)
+    }
+
+    /// Opens a shell. When the host has no room for one more, our own that do nothing make room.
+    async fn open(&mut self, user: &As) -> Result<Opened, End> {
+        for patience in [Patience::None, Patience::Turn] {
+            let (cx, who) = (self.cx.clone(), user.clone());
+            let opened = self
+                .meanwhile(async move { cx.door.open(&who, patience).await })
+                .await?;
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(StartError::Host(error)) => return Err(error.into()),
+                Err(StartError::Busy) => self.release().await,
+            }
+        }
+        let host = self.cx.door.transport.host();
+        Err(HostError::new(
+            HostErrorKind::Shell,
+            format!("{host}: it runs as many programs as it allows, and none has ended"),
+        )
+        .into())
+    }
+
+    /// Ends the shells, in which nothing runs.
+    async fn release(&mut self) {
+        let mut waiting: Vec<u64> = Vec::new();
+        for (_, shell) in self.shells.drain() {
+            self.cx.groups.remove(shell.number);
+            waiting.push(shell.number);
+        }
+        let ended = async {
+            while !waiting.is_empty() {
+                match self.said.1.recv().await {
+                    Some((number, Said::Exit(_))) => waiting.retain(|n| *n != number),
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(RELEASE, ended).await;
+        self.tasks.abort_all();
+    }
+
+    /// Waits for `doing` and drains the shells meanwhile: one that nobody reads would hold up the whole connection.
+    async fn meanwhile<T>(&mut self, doing: impl Future<Output = T> + Send) -> Result<T, End> {
+        tokio::pin!(doing);
+        let heard = self.heard.clone();
+        loop {
+            tokio::select! {
+                done = &mut doing => return Ok(done),
+                Some((number, said)) = self.said.1.recv() => self.on_said(number, said).await?,
+                () = heard.closed() => return Err(End::Quit),
+            }
+        }
+    }
+
+    async fn on_said(&mut self, number: u64, said: Said) -> Result<(), End> {
+        let Some((user, shell)) = self.shells.iter_mut().find(|(_, s)| s.number == number) else {
+            return Ok(());
+        };
+        let (stream, pieces) = match said {
+            Said::Out(bytes) => (Stream::Stdout, shell.out.feed(&bytes)),
+            Said::Err(bytes) => (Stream::Stderr, shell.err.feed(&bytes)),
+            Said::Exit(status) => {
+                let user = user.clone();
+                return self.on_exit(&user, status);
+            }
+        };
+        let user = user.clone();
+        for piece in pieces {
+            self.on_piece(&user, stream, piece).await?;
+        }
+        self.settle().await
+    }
+
+    fn on_exit(&mut self, user: &As, status: Option<i32>) -> Result<(), End> {
+        if let Some(shell) = self.shells.remove(user) {
+            self.cx.groups.remove(shell.number);
+        }
+        let host = self.cx.door.transport.host();
+        let flying = self.queue.front().is_some_and(|item| item.written);
+        match status {
+            None => Err(
+                HostError::new(HostErrorKind::Lost, format!("{host}: the link was lost")).into(),
+            ),
+            Some(status) if flying => Err(HostError::new(
+                HostErrorKind::Lost,
+                format!("{host}: the shell ended (exit status {status}) before the step in it did"),
+            )
+            .into()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    async fn on_piece(&mut self, user: &As, stream: Stream, piece: Piece) -> Result<(), End> {
+        // only the shell of the step at the front has steps in flight; what others print belongs to no step
+        let flying =
+            |item: &Item| item.written && matches!(&item.work, Work::Run(run) if run.user == *user);
+        let place = self
+            .queue
+            .iter()
+            .position(|item| flying(item) && !item.side(stream).ended());
+        let Some(item) = place.and_then(|place| self.queue.get_mut(place)) else {
+            return Ok(());
+        };
+        let said = match piece {
+            Piece::Bytes(bytes) => {
+                item.side_mut(stream).capture(&bytes);
+                Some(Heard::Output(item.task, stream, bytes))
+            }
+            Piece::Mark(Mark::Begin(id)) if id == item.id && stream == Stream::Stdout => {
+                Some(Heard::Begun(item.task))
+            }
+            Piece::Mark(Mark::End(id, status)) if id == item.id => {
+                item.side_mut(stream).status = Some(status);
+                None
+            }
+            Piece::Mark(_) => None,
+        };
+        let now = match said {
+            Some(heard) if place == Some(0) || item.has_held_enough() => Some(heard),
+            Some(heard) => {
+                item.hold(heard);
+                None
+            }
+            None => None,
+        };
+        match now {
+            Some(heard) => self.say(heard).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says the replies of the steps that ended on both streams.
+    async fn settle(&mut self) -> Result<(), End> {
+        while let Some(reply) = self.queue.front_mut().and_then(Item::finished) {
+            self.settle_front(reply).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_front(&mut self, reply: Reply) -> Result<(), End> {
+        let Some(item) = self.queue.pop_front() else {
+            return Ok(());
+        };
+        if !item.rule.admits(&reply) {
+            self.queue.retain(|later| later.group != item.group);
+            self.group_failed = self.group == item.group;
+        }
+        self.say(Heard::Reply(item.task, reply)).await?;
+        let held = self.queue.front_mut().map(Item::take_held);
+        for heard in held.into_iter().flatten() {
+            self.say(heard).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&self, heard: Heard) -> Result<(), End> {
+        self.heard.send(Ok(heard)).await.map_err(|_| End::Quit)
+    }
+}

@@ -1,0 +1,212 @@
+//! The conversation with a host, as the executor sees it. The work is done by an [`Actor`] of its own, so that
+//! listening can be broken off at any time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind};
+use windlass_engine::secrets::Secrets;
+use windlass_model::ids::TaskId;
+use windlass_model::step::As;
+
+use super::actor::Actor;
+use super::digests::Digests;
+use super::script;
+use super::shell::Door;
+use super::transport::{Patience, Reach, Said};
+use super::work::{Rule, Work};
+
+/// Batches that wait to be taken up.
+const BATCHES: usize = 16;
+/// What was heard and not yet listened to; output comes in chunks of at most 64 KiB.
+const HEARD: usize = 64;
+/// How long an ended conversation may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// How long killing may take: 10 s until KILL, and the way there.
+const KILL: Duration = Duration::from_secs(25);
+
+/// What a conversation needs.
+pub(crate) struct Context {
+    /// How shells are opened.
+    pub(crate) door: Door,
+    /// The way to other hosts.
+    pub(crate) reach: Arc<dyn Reach>,
+    /// Digests of local files.
+    pub(crate) digests: Arc<Digests>,
+    /// The process groups that were started, by a number of ours.
+    pub(crate) groups: Groups,
+}
+
+/// Process groups, each with whose rights it has.
+#[derive(Default)]
+pub(crate) struct Groups(Mutex<HashMap<u64, (As, i32)>>);
+
+impl Groups {
+    /// Notes one.
+    pub(crate) fn add(&self, number: u64, user: &As, group: i32) {
+        // 0 and 1 would be ourselves and everything
+        if group > 1 {
+            self.lock().insert(number, (user.clone(), group));
+        }
+    }
+
+    /// It ended.
+    pub(crate) fn remove(&self, number: u64) {
+        self.lock().remove(&number);
+    }
+
+    fn by_user(&self) -> HashMap<As, Vec<i32>> {
+        let mut users: HashMap<As, Vec<i32>> = HashMap::new();
+        for (user, group) in self.lock().values() {
+            users.entry(user.clone()).or_default().push(*group);
+        }
+        users
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (As, i32)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch with its secrets put in.
+pub(crate) struct Order {
+    /// Of the task.
+    pub(crate) task: TaskId,
+    /// In order.
+    pub(crate) work: Vec<(Work, Rule)>,
+    /// Whether it depends on what is in flight.
+    pub(crate) ahead: bool,
+}
+
+/// See [`Conversation`].
+pub(crate) struct Talk {
+    cx: Arc<Context>,
+    orders: Option<mpsc::Sender<Order>>,
+    heard: mpsc::Receiver<Result<Heard, HostError>>,
+    actor: JoinHandle<()>,
+    /// What was sent and not heard of, with whether it begins a batch that depends on nothing.
+    open: VecDeque<(bool, Rule)>,
+    ended: Option<HostError>,
+}
+
+impl Talk {
+    /// Begins one; shells are opened when they are needed.
+    pub(crate) fn new(cx: Context) -> Self {
+        let cx = Arc::new(cx);
+        let (orders, taken) = mpsc::channel(BATCHES);
+        let (said, heard) = mpsc::channel(HEARD);
+        let actor = tokio::spawn(Actor::new(cx.clone(), taken, said).run());
+        Self {
+            cx,
+            orders: Some(orders),
+            heard,
+            actor,
+            open: VecDeque::new(),
+            ended: None,
+        }
+    }
+
+    fn lost(&self) -> HostError {
+        self.ended.clone().unwrap_or_else(|| {
+            let host = self.cx.door.transport.host();
+            HostError::new(
+                HostErrorKind::Lost,
+                format!("{host}: the conversation ended"),
+            )
+        })
+    }
+}
+
+#[async_trait]
+impl Conversation for Talk {
+    async fn send(&mut self, batch: Batch, secrets: &Arc<Secrets>) -> Result<(), HostError> {
+        let ahead = batch.ahead && !self.open.is_empty();
+        let rules: Vec<Rule> = batch.steps.iter().map(Rule::of).collect();
+        let work = batch
+            .steps
+            .into_iter()
+            .map(|step| {
+                let rule = Rule::of(&step);
+                (Work::new(step, secrets), rule)
+            })
+            .collect();
+        let order = Order {
+            task: batch.task,
+            work,
+            ahead,
+        };
+        let Some(orders) = &self.orders else {
+            return Err(self.lost());
+        };
+        if orders.send(order).await.is_err() {
+            return Err(self.lost());
+        }
+        for (n, rule) in rules.into_iter().enumerate() {
+            self.open.push_back((n == 0 && !ahead, rule));
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self) -> Result<Heard, HostError> {
+        if self.ended.is_some() {
+            return Err(self.lost());
+        }
+        match self.heard.recv().await {
+            Some(Ok(heard)) => {
+                if let Heard::Reply(_, reply) = &heard
+                    && let Some((_, rule)) = self.open.pop_front()
+                    && !rule.admits(reply)
+                {
+                    while self.open.front().is_some_and(|(begins, _)| !begins) {
+                        self.open.pop_front();
+                    }
+                }
+                Ok(heard)
+            }
+            Some(Err(error)) => {
+                self.ended = Some(error.clone());
+                Err(error)
+            }
+            None => {
+                self.ended = Some(self.lost());
+                Err(self.lost())
+            }
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.orders = None;
+        self.actor.abort();
+        let _ = tokio::time::timeout(GOODBYE, &mut self.actor).await;
+        let users = self.cx.groups.by_user();
+        let kills = users
+            .iter()
+            .map(|(user, groups)| kill(&self.cx.door, user, groups));
+        let _ = tokio::time::timeout(KILL, futures_util::future::join_all(kills)).await;
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.orders = None;
+        let _ = tokio::time::timeout(GOODBYE, &mut self.actor).await;
+    }
+}
+
+/// Kills groups through a second shell with the same rights.
+async fn kill(door: &Door, user: &As, groups: &[i32]) {
+    let Ok(mut opened) = door.open(user, Patience::Urgent).await else {
+        return;
+    };
+    let text = script::kill(&opened.nonce, groups);
+    let _ = opened.process.stdin.write_all(text.as_bytes()).await;
+    let _ = opened.process.stdin.shutdown().await;
+    while let Some(said) = opened.process.events.recv().await {
+        if matches!(said, Said::Exit(_)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! From inputs to a tasklist that is ready to run: shared by `deploy`, `plan`, `service` and `run`.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use windlass_builtins::generators::help::GeneratorHelp;
+use windlass_engine::executor::{self, Options, Prepared, prepare};
+use windlass_engine::host::Hosts;
+use windlass_engine::journal;
+use windlass_engine::secrets::Secrets;
+use windlass_model::HostName;
+use windlass_model::config::Config;
+use windlass_model::diagnostic::{Diagnostic, Diagnostics};
+use windlass_model::step::Level;
+use windlass_model::tasklist::{self, Tasklist};
+use windlass_model::tree::Map;
+
+use crate::cli::Inputs;
+use crate::ending::{self, Ending};
+use crate::session::{Session, folder_of, read_source};
+
+/// A tasklist with what it takes to run it.
+pub(crate) struct Made {
+    /// The tasklist.
+    pub(crate) tasklist: Tasklist,
+    /// The same, every command initialized.
+    pub(crate) prepared: Prepared,
+    /// The config, if there is one.
+    pub(crate) config: Option<Config>,
+    /// Where relative paths start.
+    pub(crate) base: PathBuf,
+    hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
+}
+
+/// Reads or generates the tasklist and initializes every command. Touches no host, but for what a generator asks.
+pub(crate) async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending> {
+    let options = options(inputs, &session.surroundings.directory);
+    if let Some(path) = &inputs.tasklist {
+        let config = match &inputs.config {
+            Some(named) => session.config(Some(named), &options)?,
+            None => None,
+        };
+        let source = read_source(path, "tasklist")?;
+        let tasklist = tasklist::read(&source)?;
+        let base = match &config {
+            Some((_, base)) => base.clone(),
+            None => folder_of(path, &session.surroundings.directory),
+        };
+        return ready(session, tasklist, config.map(|(c, _)| c), base, None).await;
+    }
+    let (config, base) = session.needed_config(inputs.config.as_deref(), &options)?;
+    session
+        .load_plugins(&base, Some(&config.platform), &BTreeSet::new())
+        .await?;
+    let Some(generator) = session.registry.find_generator(&config.platform).cloned() else {
+        return Err(unknown_platform(session, &config).into());
+    };
+    let hosts = session.hosts(Some((&config, &base))).await?;
+    let help = GeneratorHelp::new(
+        Arc::new(config.clone()),
+        base.clone(),
+        session.events.clone(),
+        hosts.0.clone(),
+    );
+    let mut interrupt = session.interrupt.clone();
+    let tasklist = tokio::select! {
+        tasklist = generator.generate(&help) => tasklist?,
+        () = interrupt.reached(1) => return Err(Ending::Interrupted),
+    };
+    ready(session, tasklist, Some(config), base, Some(hosts)).await
+}
+
+/// Initializes every command of a tasklist.
+pub(crate) async fn ready(
+    session: &mut Session,
+    tasklist: Tasklist,
+    config: Option<Config>,
+    base: PathBuf,
+    hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
+) -> Result<Made, Ending> {
+    let commands: BTreeSet<String> = tasklist
+        .tasks()
+        .map(|(_, task)| task.command.clone())
+        .collect();
+    session.load_plugins(&base, None, &commands).await?;
+    let prepared = prepare(&tasklist, &session.registry, &base, &session.events).await?;
+    Ok(Made {
+        tasklist,
+        prepared,
+        config,
+        base,
+        hosts,
+    })
+}
+
+/// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, or the key of any host is
+/// wrong.
+pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Result<(), Ending> {
+    let Made {
+        tasklist,
+        prepared,
+        config,
+        base,
+        hosts,
+    } = made;
+    if prepared.tasks().next().is_none() {
+        session
+            .events
+            .log(Level::Info, "Executor", None, None, "Nothing to do");
+        return Ok(());
+    }
+    check_pins(&prepared, &base).await?;
+    let (hosts, secrets) = match hosts {
+        Some(hosts) => hosts,
+        None => {
+            session
+                .hosts(config.as_ref().map(|c| (c, base.as_path())))
+                .await?
+        }
+    };
+    let secrets = session
+        .secrets(secrets_of(&tasklist), &secrets, &base)
+        .await?;
+    let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
+    check_keys(&prepared, hosts.as_ref(), &without).await?;
+    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
+    journal::keep_tasklist(&session.state_dir(), &run, &tasklist).map_err(|e| {
+        Ending::own(
+            format!(
+                "the run cannot be recorded in {}",
+                session.state_dir().display()
+            ),
+            e,
+        )
+    })?;
+    let user = config
+        .as_ref()
+        .and_then(|c| Some(c.tree.get("user")?.as_str()?.to_owned()));
+    let options = Options {
+        run,
+        by: session.surroundings.by(),
+        hosts: hosts.clone(),
+        secrets,
+        events: session.events.clone(),
+        interrupt: session.interrupt.clone(),
+        user,
+        without,
+    };
+    let report = executor::run(&prepared, options).await;
+    hosts.close().await;
+    ending::of_run(&report)
+}
+
+/// The command line's options as they override the config's keys.
+fn options(inputs: &Inputs, directory: &Path) -> Map {
+    let mut options = Map::default();
+    let paths = |paths: &[PathBuf]| -> Vec<String> {
+        absolute(paths, directory)
+            .iter()
+            .map(|p| p.to_string_lossy().into_owned())
+            .collect()
+    };
+    if !inputs.component.is_empty() {
+        options.set("component", paths(&inputs.component));
+    }
+    if !inputs.directory.is_empty() {
+        options.set("directory", paths(&inputs.directory));
+    }
+    if !inputs.hosts.is_empty() {
+        options.set("hosts", inputs.hosts.clone());
+    }
+    if !inputs.hostgroups.is_empty() {
+        options.set("hostgroups", inputs.hostgroups.clone());
+    }
+    if inputs.redeploy {
+        options.set("redeploy", true);
+    }
+    options
+}
+
+fn absolute(paths: &[PathBuf], directory: &Path) -> Vec<PathBuf> {
+    paths.iter().map(|p| directory.join(p)).collect()
+}
+
+fn unknown_platform(session: &Session, config: &Config) -> Diagnostic {
+    let platform = &config.platform;
+    let hint = match session.registry.near_generator(platform) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "`windlass generators` lists those that there are; your own goes into `generators/{platform}` beside the config"
+        ),
+    };
+    let diagnostic = Diagnostic::error(format!("unknown platform `{platform}`"))
+        .key("platform")
+        .hint(hint);
+    match (&config.source, config.tree.get("platform")) {
+        (Some(source), Some(node)) => diagnostic.at(source, node.span),
+        _ => diagnostic,
+    }
+}
+
+fn secrets_of(tasklist: &Tasklist) -> HashSet<windlass_model::SecretRef> {
+    tasklist
+        .tasks()
+        .flat_map(|(_, task)| task.args.iter())
+        .flat_map(|entry| entry.value.secrets())
+        .cloned()
+        .collect()
+}
+
+/// Every pinned file must be as it was when it was planned.
+async fn check_pins(prepared: &Prepared, base: &Path) -> Result<(), Ending> {
+    let pins = prepared.plan.files.clone();
+    let base = base.to_owned();
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut faults = Diagnostics::new();
+        for (path, pinned) in &pins {
+            let fault = match windlass_builtins::digest::sha256_file(&base.join(path)) {
+                Ok(found) if found == *pinned => continue,
+                Ok(_) => Diagnostic::error(format!("{path} has changed since it was planned")),
+                Err(e) => Diagnostic::error(format!(
+                    "{path}, which the plan uploads, cannot be read: {e}"
+                )),
+            };
+            faults.push(fault.hint("plan again, or put the planned file back"));
+        }
+        faults
+    })
+    .await
+    .map_err(|e| Ending::own("pinned files cannot be checked", e))?;
+    Ok(checked.or(())?)
+}
+
+/// The keys of all hosts at once; one bad key stops the run before it begins.
+async fn check_keys(
+    prepared: &Prepared,
+    hosts: &dyn Hosts,
+    without: &[HostName],
+) -> Result<(), Ending> {
+    let mut faults = Diagnostics::new();
+    for (host, error) in executor::preflight(prepared, hosts).await {
+        if !without.contains(&host) {
+            faults.push(Diagnostic::error(format!("{host}: {error}")).hint(format!(
+                "if the key is the right one: `windlass hosts trust {host}`"
+            )));
+        }
+    }
+    Ok(faults.or(())?)
+}

@@ -1,0 +1,125 @@
+//! `windlass run`: a shell line on hosts, through the same executor as a deploy.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use windlass_model::HostName;
+use windlass_model::config::Config;
+use windlass_model::diagnostic::nearest;
+use windlass_model::tasklist::{Job, Stage, Task, Tasklist};
+use windlass_model::tree::Map;
+
+use crate::ending::Ending;
+use crate::making;
+use crate::program::Program;
+use crate::session::Session;
+
+/// Runs a shell line on hosts
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The config that names the hosts [default: windlass.yaml here or in a parent folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// On these hosts; `local` is this machine
+    #[arg(long, value_name = "HOST", num_args = 1.., required_unless_present = "hostgroups")]
+    hosts: Vec<String>,
+    /// On the hosts of these hostgroups of the config
+    #[arg(long, value_name = "GROUP", num_args = 1..)]
+    hostgroups: Vec<String>,
+    /// As this user
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Through sudo
+    #[arg(long)]
+    sudo: bool,
+    /// Hosts at once
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    concurrency: u32,
+    /// Hosts that may fail before no new one is begun
+    #[arg(long, default_value_t = u32::MAX, hide_default_value = true, value_name = "N")]
+    max_failures: u32,
+    /// Seconds for one host; 0 for no limit
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    time_limit: u32,
+    /// The shell line
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    line: Vec<String>,
+}
+
+impl Run {
+    /// Runs it on all of them.
+    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
+        let mut session = Session::start(program)?;
+        let result = self.run_in(&mut session).await;
+        session.finish(result).await
+    }
+
+    async fn run_in(self, session: &mut Session) -> Result<(), Ending> {
+        let config = session.config(self.config.as_deref(), &Map::default())?;
+        let (config, base) = match config {
+            Some((config, base)) => (Some(config), base),
+            None => (None, session.surroundings.directory.clone()),
+        };
+        let tasklist = self.tasklist(&self.hosts(config.as_ref())?);
+        let made = making::ready(session, tasklist, config, base, None).await?;
+        making::run(session, made, &[]).await
+    }
+
+    fn hosts(&self, config: Option<&Config>) -> Result<Vec<HostName>, Ending> {
+        let mut hosts: Vec<HostName> = self.hosts.iter().map(|h| HostName::new(h)).collect();
+        for group in &self.hostgroups {
+            let Some(config) = config else {
+                return Err(Ending::input(
+                    format!("there is no config to look up hostgroup `{group}` in"),
+                    "name one with --config FILE",
+                ));
+            };
+            hosts.extend(group_of(config, group)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        hosts.retain(|host| seen.insert(host.clone()));
+        Ok(hosts)
+    }
+
+    fn tasklist(&self, hosts: &[HostName]) -> Tasklist {
+        let line = self.line.join(" ");
+        let jobs = hosts
+            .iter()
+            .map(|host| {
+                Job::Task(Task {
+                    command: "execute_command".into(),
+                    remote_host: (!host.is_local()).then(|| host.clone()),
+                    remote_user: self.user.clone(),
+                    use_sudo: self.sudo.then_some(true),
+                    time_limit: Some(self.time_limit),
+                    args: Map::from_iter([("run", line.as_str())]),
+                    ..Task::default()
+                })
+            })
+            .collect();
+        Tasklist {
+            name: format!("Run: {line}"),
+            stages: vec![Stage {
+                name: "Run".into(),
+                concurrency: self.concurrency,
+                max_failures: Some(self.max_failures),
+                jobs,
+                ..Stage::default()
+            }],
+            ..Tasklist::default()
+        }
+    }
+}
+
+fn group_of(config: &Config, name: &str) -> Result<Vec<HostName>, Ending> {
+    let groups = config.hostgroups()?;
+    if let Some(group) = groups.iter().find(|g| g.name == name) {
+        return Ok(group.hosts.clone());
+    }
+    let known: Vec<&str> = groups.iter().map(|g| g.name.as_str()).collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the config has: {}", known.join(", ")),
+    };
+    Err(Ending::input(format!("unknown hostgroup `{name}`"), hint))
+}

@@ -1,0 +1,127 @@
+//! A run as its events tell it: for the digest, `runs show` and `runs list`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use windlass_model::event::{Event, RunEnd, TaskRef, What};
+use windlass_model::ids::{RunId, TaskId};
+use windlass_model::outcome::Outcome;
+
+/// What is known of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunView {
+    /// Its id.
+    pub(crate) run: Option<RunId>,
+    /// The tasklist's name.
+    pub(crate) name: String,
+    /// Microseconds since 1970.
+    pub(crate) started: i64,
+    /// Microseconds since 1970, of the last event.
+    pub(crate) last: i64,
+    /// Who ran it.
+    pub(crate) by: String,
+    /// How many tasks it has.
+    pub(crate) tasks: usize,
+    /// Stage number -> name.
+    pub(crate) stages: BTreeMap<u32, String>,
+    /// Every task that ended, or began and did not end.
+    pub(crate) ended: BTreeMap<TaskId, TaskView>,
+    /// What was opened and not closed.
+    pub(crate) owed: BTreeSet<String>,
+    /// How it ended; `None` while it runs, or when it was cut off.
+    pub(crate) end: Option<RunEnd>,
+}
+
+/// What is known of a task.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskView {
+    /// Which.
+    pub(crate) task: TaskRef,
+    /// What came of it; `None` when it began and no end was recorded.
+    pub(crate) outcome: Option<Outcome>,
+    /// The last lines of its output.
+    pub(crate) output: Option<String>,
+    /// How long it took.
+    pub(crate) millis: u64,
+}
+
+impl RunView {
+    /// Takes the next event.
+    pub(crate) fn accept(&mut self, event: &Event) {
+        self.last = event.at;
+        match &event.what {
+            What::RunStarted {
+                run,
+                name,
+                tasks,
+                by,
+                ..
+            } => {
+                self.run = Some(run.clone());
+                self.name.clone_from(name);
+                self.tasks = *tasks;
+                self.by.clone_from(by);
+                self.started = event.at;
+            }
+            What::StageStarted { stage, name, .. } => {
+                self.stages.insert(*stage, name.clone());
+            }
+            What::TaskStarted { task, .. } | What::TaskSent { task, .. } => {
+                self.ended.entry(task.id).or_insert_with(|| TaskView {
+                    task: task.clone(),
+                    outcome: None,
+                    output: None,
+                    millis: 0,
+                });
+            }
+            What::TaskFinished {
+                task,
+                outcome,
+                output,
+                millis,
+            } => {
+                let view = TaskView {
+                    task: task.clone(),
+                    outcome: Some(outcome.clone()),
+                    output: output.clone(),
+                    millis: *millis,
+                };
+                self.ended.insert(task.id, view);
+            }
+            What::Owed {
+                key, open: true, ..
+            } => {
+                self.owed.insert(key.clone());
+            }
+            What::Owed {
+                key, open: false, ..
+            } => {
+                self.owed.remove(key);
+            }
+            What::RunFinished { end, .. } => self.end = Some(*end),
+            _ => {}
+        }
+    }
+
+    /// How many tasks came to an outcome of this word.
+    pub(crate) fn count(&self, word: &str) -> usize {
+        self.outcomes().filter(|o| o.word() == word).count()
+    }
+
+    /// The outcomes so far.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.ended.values().filter_map(|t| t.outcome.as_ref())
+    }
+
+    /// "succeeded", "failed", "unknown", "interrupted"; without a recorded end "running" or, when the process is
+    /// gone, "cut off".
+    pub(crate) fn state(&self, is_alive: bool) -> &'static str {
+        match self.end {
+            Some(RunEnd::Succeeded) => "succeeded",
+            Some(RunEnd::Failed) => "failed",
+            Some(RunEnd::Unknown) => "unknown",
+            Some(RunEnd::Interrupted) => "interrupted",
+            None if is_alive => "running",
+            None => "cut off",
+        }
+    }
+}
