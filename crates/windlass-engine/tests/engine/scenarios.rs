@@ -97,7 +97,9 @@ fn event(what: &What) -> String {
             tasks,
             ..
         } => format!("run {name:?}: {stages} stages, {tasks} tasks"),
-        What::StageStarted { stage, name, jobs } => format!("stage {stage} {name:?}: {jobs} jobs"),
+        What::StageStarted {
+            stage, name, jobs, ..
+        } => format!("stage {stage} {name:?}: {jobs} jobs"),
         What::TaskSent { task, attempt } => format!("sent {} #{attempt}", name(task)),
         What::TaskStarted { task, attempt } => format!("started {} #{attempt}", name(task)),
         What::Output { task, stream, line } => {
