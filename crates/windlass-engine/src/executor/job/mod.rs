@@ -5,6 +5,7 @@ mod end;
 mod flight;
 mod perform;
 mod plugin;
+mod recall;
 mod talk;
 mod trace;
 
@@ -35,6 +36,7 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         opened: BTreeSet::new(),
         sent: false,
         finished: 0,
+        maybe_begun: BTreeSet::new(),
     };
     let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
         Ok(end) => end,
@@ -61,6 +63,8 @@ struct JobRun<'a> {
     sent: bool,
     /// How many tasks have their outcome; they get them in order.
     finished: usize,
+    /// Tasks that are kept on the host and were sent along with one whose link was lost: it may have begun them.
+    maybe_begun: BTreeSet<usize>,
 }
 
 impl JobRun<'_> {
@@ -142,9 +146,13 @@ impl JobRun<'_> {
                 Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
                     // What was sent along is gone with the link; whatever goes on sends it again.
-                    self.flights.truncate(1);
+                    let along = self.flights.drain(1..).filter(|f| f.keep.is_some());
+                    self.maybe_begun.extend(along.map(|f| f.index));
                     next = self.flights.front().map_or(next, |f| f.index + 1);
-                    self.settle(error).await
+                    match self.settle(error).await {
+                        Some(verdict) => verdict,
+                        None => continue,
+                    }
                 }
             };
             let Some(flight) = self.flights.pop_front() else {
@@ -162,9 +170,10 @@ impl JobRun<'_> {
                 Next::Stop(end) => {
                     self.ran_on(index + 1..ran_on).await;
                     let rest = ran_on.max(index + 1);
-                    self.not_run(rest, "an earlier task of the chain failed")
+                    let is_known = self
+                        .not_run(rest, "an earlier task of the chain failed")
                         .await;
-                    return if rest > index + 1 {
+                    return if rest > index + 1 || !is_known {
                         JobEnd::Unknown
                     } else {
                         end
@@ -180,12 +189,9 @@ impl JobRun<'_> {
         let Some(front) = self.flights.front_mut() else {
             return Err(Failure::new(FailureKind::Panic, "no task is under way").into());
         };
-        if let Some(steps) = front.ahead.take() {
-            let index = front.index;
-            if let Some(task) = self.job.tasks.get(index) {
-                let target = (task.host.clone(), self.user_of(task));
-                self.hear_replies(&target, &steps).await?;
-            }
+        if !front.pending.is_empty() {
+            let along = front.last.then_some(&mut *next);
+            self.perform_pending(along).await?;
         }
         loop {
             let turn = self.turn()?;

@@ -22,7 +22,7 @@ const QUESTION: Duration = Duration::from_secs(60);
 const LAST_QUESTION: Duration = Duration::from_secs(10);
 
 impl JobRun<'_> {
-    async fn connect(&mut self, target: &Target) -> Result<(), HostError> {
+    pub(super) async fn connect(&mut self, target: &Target) -> Result<(), HostError> {
         if !self.talks.contains_key(target) {
             let hosts = &self.shared.options.hosts;
             let talk = hosts.converse(&target.0, target.1.as_deref()).await?;
@@ -72,12 +72,17 @@ impl JobRun<'_> {
         let Some(task) = self.job.tasks.get(index) else {
             return Ok(());
         };
+        let keep = self.keep_of(task, flight, target);
+        self.maybe_begun.remove(&index);
         let batch = Batch {
             task: task.id,
             steps,
             ahead,
-            keep: None,
+            keep: keep.clone(),
         };
+        if let Some(keep) = &keep {
+            self.shared.kept.add(&target.0, target.1.as_deref(), keep);
+        }
         let (limit, interrupt) = self.bounds();
         let connected = within(limit, interrupt, self.connect(target)).await?;
         connected.map_err(Failure::from)?;
@@ -86,6 +91,9 @@ impl JobRun<'_> {
         }
         if let Some(flight) = self.flights.back_mut() {
             flight.sent = true;
+            flight.unkept |= keep.is_none();
+            flight.flying = batch.steps.len();
+            flight.keep = keep;
         }
         let (limit, interrupt) = self.bounds();
         let Some(talk) = self.talks.get_mut(target) else {
