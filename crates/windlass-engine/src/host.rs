@@ -69,14 +69,17 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// Where the host keeps it, for people: the beginning of its files' names.
+    /// Where the host keeps it, for people: the beginning of its files' names, and where else to look.
     pub fn place(&self, task: TaskId) -> String {
         let home = match &self.user {
             As::Login => "~".to_owned(),
             As::Sudo(user) => format!("~{user}"),
         };
         let (run, attempt) = (&self.run, self.attempt);
-        format!("{home}/.local/state/windlass/kept/{run}/{task}-{attempt}.*")
+        format!(
+            "{home}/.local/state/windlass/kept/{run}/{task}-{attempt}.* (below /var/tmp/windlass-UID/kept for a user \
+             without a home)"
+        )
     }
 }
 
