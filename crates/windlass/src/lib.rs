@@ -11,6 +11,7 @@ mod python;
 mod quickstart;
 mod reporters;
 mod session;
+mod site;
 mod surroundings;
 mod verbs;
 mod view;

@@ -19,6 +19,7 @@ use windlass_model::SecretRef;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Severity, Source};
 use windlass_model::event::What;
+use windlass_model::ids::RunId;
 use windlass_model::step::Level;
 use windlass_model::tree::Map;
 
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) interrupt: Interrupt,
     /// Processes of plugins.
     pub(crate) plugins: Arc<Plugins>,
+    /// The run that was begun, if one was.
+    pub(crate) begun: Option<RunId>,
     collector: Collector,
     dispatcher: JoinHandle<std::io::Result<()>>,
 }
@@ -75,6 +78,7 @@ impl Session {
             plugins: start_plugins(python, &events),
             events,
             interrupt,
+            begun: None,
             collector,
             dispatcher,
         })
@@ -85,18 +89,22 @@ impl Session {
         state_dir(&self.common, &self.surroundings)
     }
 
+    /// The config that was named, or the nearest `windlass.yaml`.
+    pub(crate) fn config_path(&self, named: Option<&Path>) -> Option<PathBuf> {
+        match named {
+            Some(path) => Some(path.to_owned()),
+            None => nearest_config(&self.surroundings.directory),
+        }
+    }
+
     /// Loads the config that was named, or the nearest `windlass.yaml`; `None` when there is neither.
     pub(crate) fn config(
         &self,
         named: Option<&Path>,
         options: &Map,
     ) -> Result<Option<(Config, PathBuf)>, Ending> {
-        let path = match named {
-            Some(path) => path.to_owned(),
-            None => match nearest_config(&self.surroundings.directory) {
-                Some(path) => path,
-                None => return Ok(None),
-            },
+        let Some(path) = self.config_path(named) else {
+            return Ok(None);
         };
         let shown = path.display().to_string();
         self.events.log(

@@ -17,7 +17,7 @@ use windlass_model::outcome::Outcome;
 use windlass_model::step::Level;
 
 pub use prepare::{Prepared, PreparedJob, PreparedStage, PreparedTask, prepare};
-pub use receipts::{Standing, probe_script, read_probe};
+pub use receipts::{Standing, probe_script, read_probe, read_receipt};
 
 use crate::events::Events;
 use crate::host::{HostError, HostErrorKind, Hosts};

@@ -90,6 +90,11 @@ impl JobRun<'_> {
                 return end;
             }
         };
+        if let Some(failure) = self.overtaken(before.as_ref()) {
+            let end = self.finish_unbegun(0, failure.into()).await;
+            self.not_run(1, "an earlier task of the chain failed").await;
+            return end;
+        }
         if let (Some(standing), Some(plan)) = (&before, &self.job.receipt)
             && !plan.redeploy
             && standing.runs(&plan.service) == Some(plan.version.as_str())
@@ -112,11 +117,7 @@ impl JobRun<'_> {
             // Nothing was begun: what the last receipt says is still so.
             return end;
         }
-        let from = before.and_then(|b| {
-            let service = &self.job.receipt.as_ref()?.service;
-            b.linked(service).map(str::to_owned)
-        });
-        match (self.leave_receipt(end, from).await, end) {
+        match (self.leave_receipt(end, before).await, end) {
             (false, JobEnd::Succeeded) => JobEnd::Failed,
             _ => end,
         }
