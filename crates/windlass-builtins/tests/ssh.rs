@@ -278,11 +278,14 @@ struct SudoUsers;
 
 impl Drop for SudoUsers {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(SUDOERS);
+        let _ = std::fs::remove_file(sudoers());
     }
 }
 
-const SUDOERS: &str = "/etc/sudoers.d/windlass-test";
+/// A file of this process's own: tests that want these rights run side by side.
+fn sudoers() -> String {
+    format!("/etc/sudoers.d/windlass-test-{}", std::process::id())
+}
 
 /// Users who may use sudo, with and without a password.
 fn sudo_users() -> SudoUsers {
@@ -299,7 +302,7 @@ fn sudo_users() -> SudoUsers {
         .unwrap();
     assert!(set.success());
     std::fs::write(
-        SUDOERS,
+        sudoers(),
         "windlass-sudo ALL=(ALL) ALL\nwindlass-test ALL=(ALL) NOPASSWD: ALL\n\
          Defaults:windlass-sudo timestamp_timeout=0\n",
     )
@@ -465,7 +468,7 @@ async fn killing_leaves_nothing_there() {
     if !is_root().unwrap() {
         return;
     }
-    sudo_users();
+    let _rights = sudo_users();
     let sshd = sshd(&SshdOptions::default().line("MaxSessions 2"));
     let all = all(&sshd);
     for step in [run, |s: &str| sudo("root", s)] {

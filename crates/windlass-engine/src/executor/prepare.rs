@@ -185,7 +185,7 @@ pub async fn prepare(
     })
 }
 
-/// Receipts that name no job, or one that has no task about their service: the tasklist was edited, its plan was not.
+/// Receipts that name no job, or one whose tasks are tagged with other services: the tasklist was edited, its plan was not.
 fn astray(tasklist: &Tasklist, plan: &Plan) -> Diagnostics {
     let job = |name: &str| {
         let (stage, task) = name.split_once('.')?;
@@ -195,14 +195,20 @@ fn astray(tasklist: &Tasklist, plan: &Plan) -> Diagnostics {
         stage.jobs.get(task.parse::<usize>().ok()?.checked_sub(1)?)
     };
     let fits = |receipt: &ReceiptPlan| {
-        let tag = Some(receipt.service.as_str());
-        job(&receipt.job).is_some_and(|job| job.tasks().iter().any(|t| t.tag.as_deref() == tag))
+        job(&receipt.job).is_some_and(|job| {
+            let mut tags = job
+                .tasks()
+                .iter()
+                .filter_map(|task| task.tag.as_deref())
+                .peekable();
+            tags.peek().is_none() || tags.any(|tag| tag == receipt.service)
+        })
     };
     let astray = plan.receipts.iter().filter(|receipt| !fits(receipt));
     let faults = astray.map(|receipt| {
+        let ReceiptPlan { service, job, .. } = receipt;
         Diagnostic::error(format!(
-            "the plan wants a receipt of service `{}` from job {}, but that job has no task with this tag",
-            receipt.service, receipt.job
+            "the plan wants a receipt of service `{service}` from job {job}, which is not about it"
         ))
         .key("plan.receipts")
         .hint("jobs are counted from 1, as STAGE.TASK; mend `plan.receipts` after moving jobs, or plan again")

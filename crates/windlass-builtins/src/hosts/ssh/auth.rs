@@ -23,7 +23,10 @@ type Read = Result<Arc<PrivateKey>, String>;
 
 /// Identity files, each read once a run for a passphrase: opening an encrypted one takes long on purpose.
 #[derive(Default)]
-pub(crate) struct KeyFiles(Mutex<HashMap<(PathBuf, Option<SecretRef>), Arc<OnceCell<Read>>>>);
+pub(crate) struct KeyFiles(Mutex<HashMap<Opening, Arc<OnceCell<Read>>>>);
+
+/// A file, and by what it is opened.
+type Opening = (PathBuf, Option<SecretRef>);
 
 /// What opens an encrypted key: the reference by which it is known, and its value.
 pub(crate) type Passphrase = (SecretRef, SecretValue);

@@ -130,15 +130,16 @@ impl Ssh {
         self: &Arc<Self>,
         hosts: &[HostName],
     ) -> Vec<(HostName, HostError)> {
-        let remote = hosts.iter().filter(|h| !h.is_local()).cloned();
-        let connecting = remote.map(|host| {
-            let ssh = self.clone();
-            async move {
-                let reached = ssh.reach(&host, None).await;
-                (host, reached.err())
-            }
-        });
-        let reached: Vec<_> = futures_util::stream::iter(connecting)
+        let mut remote: Vec<HostName> = hosts.to_vec();
+        remote.retain(|host| !host.is_local());
+        let reached: Vec<_> = futures_util::stream::iter(remote)
+            .map(|host| {
+                let ssh = self.clone();
+                async move {
+                    let reached = ssh.reach(&host, None).await;
+                    (host, reached.err())
+                }
+            })
             .buffer_unordered(LOOKS)
             .collect()
             .await;
