@@ -1,0 +1,417 @@
+//! What is where and the way back, on the example `rolling`: three sshd with a service under runit each, behind HAProxy.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
+#![allow(clippy::panic, reason = "the functions that tests share are tests")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Place, Ran};
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/rolling")
+        .join(name)
+}
+
+/// The example, up; down when dropped.
+struct Demo {
+    place: Place,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let down = Command::new(script("down")).arg(self.dir()).output();
+        if let Ok(down) = down
+            && !down.status.success()
+        {
+            eprintln!("{}", String::from_utf8_lossy(&down.stderr));
+        }
+    }
+}
+
+impl Demo {
+    fn up() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let demo = Self {
+            place: Place::new(),
+        };
+        // The user of the hosts enters it too.
+        fs::set_permissions(demo.place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        demo.script("up", &[]);
+        demo.edit("control_timeout: 20", "control_timeout: 3");
+        demo
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.place.path().join("demo")
+    }
+
+    fn script(&self, name: &str, arguments: &[&str]) {
+        let output = Command::new(script(name))
+            .arg(self.dir())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let path = self.dir().join("windlass.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.place.command(arguments);
+        command
+            .arg("--config")
+            .arg(self.dir().join("windlass.yaml"))
+            .arg("--ssh-config")
+            .arg(self.dir().join("ssh_config"));
+        command
+    }
+
+    fn windlass(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+
+    /// From a machine that never deployed.
+    fn elsewhere(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(arguments);
+        command
+            .env("XDG_STATE_HOME", self.place.path().join(".elsewhere"))
+            .env("USER", "night");
+        Ran::of(command.output().unwrap())
+    }
+
+    fn deploy(&self, version: &str) -> Ran {
+        let release = self.dir().join("releases").join(version);
+        self.windlass(&["deploy", "--directory", release.to_str().unwrap()])
+    }
+
+    /// What `where --json` says, by host.
+    fn rows(&self) -> Vec<Value> {
+        let ran = self.elsewhere(&["where", "--json"]).expect(0);
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// One key of every row.
+    fn each(&self, key: &str) -> Vec<Value> {
+        self.rows().iter().map(|row| row[key].clone()).collect()
+    }
+
+    fn releases(&self) -> Vec<Value> {
+        self.each("release")
+    }
+
+    fn webapps(&self, host: &str) -> PathBuf {
+        self.dir().join(format!("hosts/{host}/opt/webapps"))
+    }
+
+    fn names(&self, host: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.webapps(host)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        names
+    }
+
+    /// The runs that were started here, the newest last.
+    fn runs(&self) -> Vec<Value> {
+        let ran = self.place.windlass(&["runs", "list", "--json"]).expect(0);
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    fn last_run(&self) -> String {
+        self.runs().last().unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// From here on the check of a host does not pass for a version.
+    fn spoil(&self, host: &str, version: &str) {
+        let health = self.dir().join(format!("hosts/{host}/bin/health"));
+        let text = fs::read_to_string(&health).unwrap();
+        let link = self.webapps(host).join("shop");
+        let spoilt = format!(
+            "#!/bin/sh\ncase $(readlink {}) in *_{version}) echo spoilt >&2; exit 1 ;; esac\n",
+            link.display()
+        );
+        fs::write(health, text.replacen("#!/bin/sh\n", &spoilt, 1)).unwrap();
+    }
+
+    /// Servers that the load balancer was told to leave out.
+    fn drained(&self) -> Vec<String> {
+        use std::io::{Read, Write};
+        let mut socket =
+            std::os::unix::net::UnixStream::connect(self.dir().join("haproxy.sock")).unwrap();
+        socket.write_all(b"show servers state web\n").unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        let servers = text.lines().filter(|line| line.contains(" app"));
+        servers
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .filter(|words| words[6] != "0")
+            .map(|words| words[3].to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn what_changed_two_hosts_and_failed_on_the_third_goes_back() {
+    let demo = Demo::up();
+    assert_eq!(
+        demo.releases(),
+        vec![Value::Null; 3],
+        "nothing is there yet"
+    );
+    demo.deploy("1.0.0").expect(0);
+    let first = demo.last_run();
+    for row in demo.rows() {
+        assert_eq!(row["release"], "1.0.0");
+        assert_eq!(row["run"], first.as_str());
+        assert!(row["by"].as_str().unwrap().starts_with("tester@"), "{row}");
+        assert_eq!(
+            [
+                &row["healthy"],
+                &row["behind"],
+                &row["result"],
+                &row["reachable"],
+                &row["owed"]
+            ],
+            [
+                &json!(true),
+                &json!(false),
+                &json!("succeeded"),
+                &json!(true),
+                &json!([])
+            ]
+        );
+        assert!(row["since"].as_str().unwrap().ends_with('Z'), "{row}");
+    }
+
+    demo.spoil("app3", "2.0.0");
+    demo.deploy("2.0.0").expect(1);
+    let second = demo.last_run();
+    assert_eq!(demo.releases(), ["2.0.0"; 3]);
+    assert_eq!(demo.each("result"), ["succeeded", "succeeded", "failed"]);
+    assert_eq!(demo.each("healthy"), [true, true, false]);
+    assert_eq!(demo.each("owed")[2], json!(["drained web/app3"]));
+    let table = demo.elsewhere(&["where", "shop", "--hosts", "app2", "app3"]);
+    let table = table.expect(0).stdout;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(
+        table.contains("NO") && table.contains("owed: drained web/app3"),
+        "{table}"
+    );
+
+    let show = demo.elsewhere(&["rollback", "--show"]).expect(0);
+    let (what, how) = show.stdout.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(demo.place.normal(what));
+    for there in [
+        "# Stage 1: Roll back shop",
+        "disable_loadbalancer on app3",
+        "check_service on app1",
+    ] {
+        assert!(how.contains(there), "{there}: {how}");
+    }
+    for absent in ["upload", "unpack", "movefile", "cleanup"] {
+        assert!(!how.contains(absent), "{absent}: {how}");
+    }
+    assert_eq!(demo.releases(), ["2.0.0"; 3], "--show touches nothing");
+
+    demo.elsewhere(&["rollback"]).expect(0);
+    assert_eq!(demo.releases(), ["1.0.0"; 3]);
+    assert_eq!(demo.each("healthy"), [true; 3]);
+    assert_eq!(demo.each("owed"), vec![json!([]); 3]);
+    assert_eq!(demo.drained(), [""; 0]);
+    for row in demo.rows() {
+        assert!(row["by"].as_str().unwrap().starts_with("night@"), "{row}");
+    }
+
+    let twice = demo.elsewhere(&["rollback"]).expect(2);
+    assert!(
+        twice.stderr.contains("was itself a rollback"),
+        "{}",
+        twice.stderr
+    );
+    let named = demo.elsewhere(&["rollback", &second]).expect(0);
+    assert!(named.stderr.contains("nothing to do"), "{}", named.stderr);
+    // The first run is the last one that stands again; before it there was nothing.
+    let back = demo.elsewhere(&["rollback", &first]).expect(2);
+    assert!(
+        back.stderr.contains("nothing ran well there before"),
+        "{}",
+        back.stderr
+    );
+    let none = demo
+        .elsewhere(&["rollback", "20200101-000000-abcdef"])
+        .expect(2);
+    assert!(
+        none.stderr.contains("no host of the config tells of run"),
+        "{}",
+        none.stderr
+    );
+    assert_eq!(demo.releases(), ["1.0.0"; 3]);
+}
+
+#[test]
+fn what_somebody_has_changed_since_is_left_alone() {
+    let demo = Demo::up();
+    demo.deploy("1.0.0").expect(0);
+    demo.deploy("2.0.0").expect(0);
+    let run = demo.last_run();
+    demo.script("make-release", &["2.1.0"]);
+    let release = demo.dir().join("releases/2.1.0");
+    let release = release.to_str().unwrap();
+    demo.elsewhere(&["deploy", "--directory", release, "--hosts", "app2"])
+        .expect(0);
+    assert_eq!(demo.releases(), ["2.0.0", "2.1.0", "2.0.0"]);
+    assert_eq!(demo.each("behind"), [true, false, true]);
+
+    let back = demo.windlass(&["rollback", &run]).expect(0);
+    assert!(
+        back.stderr.contains("changed since, by night@"),
+        "{}",
+        back.stderr
+    );
+    assert_eq!(demo.releases(), ["1.0.0", "2.1.0", "1.0.0"]);
+    assert_eq!(demo.each("healthy"), [true; 3]);
+
+    // A link that somebody has moved by hand.
+    demo.deploy("2.0.0").expect(0);
+    let link = demo.webapps("app1").join("shop");
+    fs::remove_file(&link).unwrap();
+    symlink("shop_1.0.0", &link).unwrap();
+    let back = demo.windlass(&["rollback", "--hosts", "app1"]).expect(2);
+    assert!(
+        back.stderr.contains("of which no receipt tells"),
+        "{}",
+        back.stderr
+    );
+
+    // A host that does not answer, and a run that may have changed it.
+    let pid = fs::read_to_string(demo.dir().join("pids/sshd-app3")).unwrap();
+    let ended = Command::new("kill").arg(pid.trim()).status().unwrap();
+    assert!(ended.success());
+    assert_eq!(demo.each("reachable"), [true, true, false]);
+    let back = demo.elsewhere(&["rollback"]).expect(2);
+    assert!(back.stderr.contains("--without app3"), "{}", back.stderr);
+    assert_eq!(demo.releases()[1], "2.0.0", "nothing was begun");
+    demo.elsewhere(&["rollback", "--without", "app3"]).expect(0);
+    assert_eq!(demo.releases()[1], "2.1.0");
+    let alone = demo.elsewhere(&["where", "--hosts", "app3"]).expect(1);
+    assert!(alone.stdout.contains("UNREACHABLE"), "{}", alone.stdout);
+}
+
+#[test]
+fn a_failed_deploy_goes_back_by_itself_where_the_config_says_so() {
+    let demo = Demo::up();
+    demo.edit(
+        "platform: rolling\n",
+        "platform: rolling\non_failure: rollback\n",
+    );
+    demo.deploy("1.0.0").expect(0);
+    demo.spoil("app2", "2.0.0");
+    let failed = demo.deploy("2.0.0").expect(1);
+    assert!(
+        failed.stderr.contains("on_failure: rollback"),
+        "{}",
+        failed.stderr
+    );
+    assert!(
+        failed.stderr.contains("was rolled back"),
+        "{}",
+        failed.stderr
+    );
+    assert_eq!(demo.releases(), ["1.0.0"; 3]);
+    assert_eq!(demo.each("healthy"), [true; 3]);
+    assert_eq!(demo.drained(), [""; 0]);
+    let states: Vec<Value> = demo.runs().iter().map(|run| run["state"].clone()).collect();
+    assert_eq!(states, ["succeeded", "failed", "succeeded"]);
+
+    demo.edit("on_failure: rollback", "on_failure: rolback");
+    let wrong = demo.windlass(&["where"]).expect(2);
+    assert!(
+        wrong.stderr.contains("did you mean `rollback`?"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn good_releases_outlive_bad_ones_and_the_way_back_stays_open() {
+    let demo = Demo::up();
+    demo.deploy("1.0.0").expect(0);
+    demo.deploy("2.0.0").expect(0);
+    for n in 1..=5 {
+        let version = format!("3.{n}.0");
+        demo.script("make-release", &[&version, "--broken"]);
+        demo.deploy(&version).expect(1);
+    }
+    let names = demo.names("app1");
+    for good in ["shop_1.0.0", "shop_2.0.0"] {
+        assert!(names.iter().any(|name| name == good), "{names:?}");
+    }
+
+    // Nothing is begun when the release to go back to is gone.
+    let (there, away) = (
+        demo.webapps("app1").join("shop_2.0.0"),
+        demo.place.path().join("away"),
+    );
+    fs::rename(&there, &away).unwrap();
+    let gone = demo.windlass(&["rollback"]).expect(2);
+    assert!(
+        gone.stderr.contains("the release is gone"),
+        "{}",
+        gone.stderr
+    );
+    fs::rename(&away, &there).unwrap();
+    demo.windlass(&["rollback"]).expect(0);
+    assert_eq!(demo.releases(), ["2.0.0"; 3]);
+    assert_eq!(demo.drained(), [""; 0]);
+
+    demo.edit("keep_versions: 2", "keep_versions: 1");
+    demo.script("make-release", &["4.0.0"]);
+    demo.deploy("4.0.0").expect(0);
+    assert_eq!(demo.names("app1"), ["shop", "shop_2.0.0", "shop_4.0.0"]);
+
+    // Across a migration only when told.
+    demo.edit(
+        "    hosts: [app]\n",
+        "    hosts: [app]\n    migration_command: \"true\"\n",
+    );
+    demo.script("make-release", &["5.0.0"]);
+    demo.deploy("5.0.0").expect(0);
+    let refused = demo.windlass(&["rollback"]).expect(2);
+    assert!(
+        refused.stderr.contains("across the migration of 5.0.0"),
+        "{}",
+        refused.stderr
+    );
+    let shown = demo.windlass(&["rollback", "--show"]).expect(2);
+    assert!(shown.stdout.contains("5.0.0 -> 4.0.0"), "{}", shown.stdout);
+    assert_eq!(demo.releases(), ["5.0.0"; 3]);
+    demo.edit(
+        "    migration_command: \"true\"\n",
+        "    migration_command: \"true\"\n    migration_path: migrations\n",
+    );
+    demo.windlass(&["rollback", "--show"]).expect(0);
+    demo.edit("migration_path: migrations", "migration_path: bin");
+    demo.windlass(&["rollback", "--show"]).expect(2);
+    demo.windlass(&["rollback", "--across-migrations"])
+        .expect(0);
+    assert_eq!(demo.releases(), ["4.0.0"; 3]);
+}
