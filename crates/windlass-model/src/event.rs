@@ -137,7 +137,7 @@ pub enum What {
         /// The host.
         host: HostName,
         /// What it says.
-        receipt: crate::receipt::Receipt,
+        receipt: Box<crate::receipt::Receipt>,
     },
     /// A stage ended.
     StageFinished {

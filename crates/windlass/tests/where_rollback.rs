@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Place, Ran};
@@ -314,6 +315,41 @@ fn what_somebody_has_changed_since_is_left_alone() {
     assert_eq!(demo.releases()[1], "2.1.0");
     let alone = demo.elsewhere(&["where", "--hosts", "app3"]).expect(1);
     assert!(alone.stdout.contains("UNREACHABLE"), "{}", alone.stdout);
+}
+
+#[test]
+fn a_run_that_was_killed_goes_back_where_it_was_begun() {
+    let demo = Demo::up();
+    demo.deploy("1.0.0").expect(0);
+    demo.spoil("app2", "2.0.0");
+    demo.edit("control_timeout: 3", "control_timeout: 60");
+    let release = demo.dir().join("releases/2.0.0");
+    let mut deploy = demo.command(&["deploy", "--directory", release.to_str().unwrap()]);
+    deploy.stderr(std::process::Stdio::null());
+    let mut deploy = deploy.spawn().unwrap();
+    // It waits for the check that never passes.
+    let end = Instant::now() + Duration::from_secs(30);
+    while fs::read_link(demo.webapps("app2").join("shop")).unwrap() != Path::new("shop_2.0.0") {
+        assert!(Instant::now() < end, "it did not come to app2");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    let run = demo.last_run();
+    assert_eq!(demo.releases(), ["2.0.0", "2.0.0", "1.0.0"]);
+
+    // Elsewhere nobody knows what the run had begun; what does not work is named.
+    let show = demo.elsewhere(&["rollback", "--show"]).expect(0);
+    assert!(
+        show.stdout.contains("left alone: it does not pass"),
+        "{}",
+        show.stdout
+    );
+    let back = demo.windlass(&["rollback"]).expect(0);
+    assert!(back.stderr.contains(&run), "{}", back.stderr);
+    assert_eq!(demo.releases(), ["1.0.0"; 3]);
+    assert_eq!(demo.each("healthy"), [true; 3]);
+    assert_eq!(demo.drained(), [""; 0]);
 }
 
 #[test]

@@ -24,8 +24,8 @@ pub enum Undo<'a> {
 pub struct Back<'a> {
     /// The version that ran well before the run.
     pub to: &'a str,
-    /// The last receipt that tells of the run.
-    pub last: &'a Receipt,
+    /// What the run came to there.
+    pub result: &'a str,
     /// Every version that the run found or left there: what the link may point to.
     pub touched: Vec<&'a str>,
     /// Versions put there since `to` did run that may have migrated, each once.
@@ -102,7 +102,7 @@ pub fn undo<'a>(receipts: &'a [Receipt], run: &str) -> Undo<'a> {
     }
     Undo::Back(Back {
         to,
-        last,
+        result: &last.result,
         touched,
         migrated,
     })
@@ -131,6 +131,7 @@ fn standing(receipts: &[Receipt]) -> Vec<(usize, &Receipt)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SUCCEEDED;
     use super::*;
 
     /// `"A 2 ok"`, `"R 1 ok A"` (takes back A), `"A 2 failed m"` (migrated).

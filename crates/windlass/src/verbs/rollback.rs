@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use windlass_builtins::generators::rolling::look::{Found, look};
-use windlass_builtins::generators::rolling::rollback::{Rollback as Way, newest, rollback};
+use windlass_builtins::generators::rolling::rollback::{Begun, Rollback as Way, newest, rollback};
 use windlass_engine::{journal, outline};
 use windlass_model::HostName;
 use windlass_model::diagnostic::Diagnostic;
@@ -71,15 +71,15 @@ impl Rollback {
         };
         let run = match &self.run {
             Some(run) => run.clone(),
-            None => last_run(&found)?,
+            None => last_run(session, &found)?,
         };
-        let changed = RunId::new(&run).and_then(|run| changed_by(session, &run));
+        let begun = RunId::new(&run).and_then(|run| begun(session, &run));
         let way = rollback(
             &site.rolling,
             &found,
             &run,
             self.across_migrations,
-            changed.as_ref(),
+            begun.as_ref(),
         )?;
         if self.show {
             print(&shown(&way, &run))?;
@@ -111,7 +111,7 @@ impl Rollback {
             .iter()
             .map(|host| HostName::new(host))
             .collect();
-        for host in without.iter().filter(|host| !known.contains(host)) {
+        if let Some(host) = without.iter().find(|host| !known.contains(host)) {
             let message = format!("the config has no host `{host}` that could be left out");
             let near = windlass_model::diagnostic::nearest(
                 host.as_str(),
@@ -128,9 +128,22 @@ impl Rollback {
     }
 }
 
-/// The run that changed any host last. A rollback is not taken back unasked.
-fn last_run(found: &[Found]) -> Result<String, Ending> {
-    let Some(last) = newest(found) else {
+/// The run that changed any host last, or was cut off there; a rollback is not taken back unasked.
+fn last_run(session: &Session, found: &[Found]) -> Result<String, Ending> {
+    let last = newest(found);
+    let hosts: BTreeSet<&HostName> = found.iter().map(|found| &found.host).collect();
+    let runs = journal::runs(&session.state_dir()).unwrap_or_default();
+    // Ids of runs sort by time.
+    let newer = runs.iter().rev();
+    let mut newer =
+        newer.take_while(|run| last.is_none_or(|last| run.as_str() > last.run.as_str()));
+    let cut_off = newer.find(|run| {
+        begun(session, run).is_some_and(|begun| begun.keys().any(|(_, host)| hosts.contains(host)))
+    });
+    if let Some(run) = cut_off {
+        return Ok(run.to_string());
+    }
+    let Some(last) = last else {
         return Err(Ending::input(
             "no host of the config tells of any run",
             "hosts tell of a run once it has changed them: `windlass where`",
@@ -151,25 +164,25 @@ fn last_run(found: &[Found]) -> Result<String, Ending> {
     }
 }
 
-/// The hosts that a run which was started here may have changed, by its journal; `None` where there is none.
-fn changed_by(session: &Session, run: &RunId) -> Option<BTreeSet<HostName>> {
+/// What a run that was started here began, by its journal; `None` where there is none.
+fn begun(session: &Session, run: &RunId) -> Option<Begun> {
     let state = session.state_dir();
-    let source =
-        std::fs::read_to_string(journal::directory(&state, run).join("tasklist.json")).ok()?;
-    let source = windlass_model::diagnostic::Source::new("tasklist.json", source);
+    let path = journal::directory(&state, run).join("tasklist.json");
+    let text = std::fs::read_to_string(path).ok()?;
+    let source = windlass_model::diagnostic::Source::new("tasklist.json", text);
     let plan = windlass_model::tasklist::read(&source).ok()?.plan?;
     let record = journal::Record::open(&state, run).ok()?;
-    let jobs: BTreeSet<&str> = plan.receipts.iter().map(|r| r.job.as_str()).collect();
-    let mut changed = BTreeSet::new();
+    let mut begun = Begun::new();
     for event in record.events() {
-        if let What::TaskSent { task, .. } | What::TaskStarted { task, .. } = event.what {
-            let job = format!("{}.{}", task.id.stage, task.id.task);
-            if jobs.contains(job.as_str()) {
-                changed.insert(task.host);
-            }
+        let (What::TaskSent { task, .. } | What::TaskStarted { task, .. }) = event.what else {
+            continue;
+        };
+        let job = format!("{}.{}", task.id.stage, task.id.task);
+        if let Some(receipt) = plan.receipts.iter().find(|receipt| receipt.job == job) {
+            begun.insert((receipt.service.clone(), task.host), receipt.clone());
         }
     }
-    Some(changed)
+    Some(begun)
 }
 
 fn say(session: &Session, way: &Way) {

@@ -1,13 +1,13 @@
 //! Taking a run back: the hosts that it changed, where nobody has changed them since, go back to what ran well before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use windlass_model::config::Config;
 use windlass_model::config::rolling::{RollingConfig, RollingService, ServiceHost};
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::ids::HostName;
 use windlass_model::package::Package;
-use windlass_model::receipt::{Back, Receipt, ReceiptPlan, Undo, undo};
+use windlass_model::receipt::{Back, Receipt, ReceiptPlan, SUCCEEDED, Undo, undo};
 use windlass_model::tasklist::{Job, Plan, Tasklist};
 
 use super::super::packages::some_of;
@@ -19,7 +19,7 @@ use super::target::Target;
 /// What taking a run back would do.
 #[derive(Debug, Default)]
 pub struct Rollback {
-    /// What goes back.
+    /// What goes back, in the order of the config; what does not work first.
     pub put_back: Vec<PutBack>,
     /// What the run changed, and what stays as it is all the same.
     pub left_alone: Vec<LeftAlone>,
@@ -38,7 +38,7 @@ pub struct PutBack {
     pub from: Option<String>,
     /// The version that it goes back to.
     pub to: String,
-    /// What the run came to there: `succeeded`, `failed` or `unknown`.
+    /// What the run came to there: `succeeded`, `failed`, `unknown` or `cut off`.
     pub result: String,
     /// Whether the service does not work there now; such hosts go back first.
     pub is_broken: bool,
@@ -59,6 +59,9 @@ pub struct LeftAlone {
     pub is_back: bool,
 }
 
+/// What a run began, as its journal tells: (service, host) -> the receipt that was to be left.
+pub type Begun = BTreeMap<(String, HostName), ReceiptPlan>;
+
 /// The receipt that was left last, among everything that was found.
 pub fn newest(found: &[Found]) -> Option<&Receipt> {
     let said = found.iter().filter_map(|found| found.said.as_ref().ok());
@@ -68,7 +71,8 @@ pub fn newest(found: &[Found]) -> Option<&Receipt> {
 
 /// What taking `run` back would do, by what the hosts say. It is refused as a whole: when a release to go back to is
 /// gone; when it would go back across a migration, unless `across_migrations`; when a host did not answer that the run may
-/// have changed: any, or only one of `changed`, where it is known.
+/// have changed: any, or only one of those that it `begun`, where the journal is at hand. By that one, too, hosts are known
+/// where the run was cut off before it left a receipt.
 ///
 /// Errors: no host tells of the run.
 pub fn rollback(
@@ -76,15 +80,26 @@ pub fn rollback(
     found: &[Found],
     run: &str,
     across_migrations: bool,
-    changed: Option<&BTreeSet<HostName>>,
+    begun: Option<&Begun>,
 ) -> Result<Rollback, Diagnostics> {
     let mut rollback = Rollback::default();
     let mut silent = BTreeSet::new();
+    let mut untold = Vec::new();
     for found in found {
+        let key = (found.service.clone(), found.host.clone());
+        let planned = begun.and_then(|begun| begun.get(&key));
         match &found.said {
-            Ok(said) => rollback.add(config, found, said, run, across_migrations),
+            Ok(said) => match undo(&said.receipts, run) {
+                Undo::Untouched => match planned {
+                    Some(planned) => {
+                        rollback.cut_off(config, found, said, (run, planned), across_migrations)
+                    }
+                    None => untold.push((found, said)),
+                },
+                way => rollback.add(config, found, said, run, way, across_migrations),
+            },
             Err(why) => {
-                let is_concerned = changed.is_none_or(|changed| changed.contains(&found.host));
+                let is_concerned = begun.is_none() || planned.is_some();
                 if is_concerned && silent.insert(&found.host) {
                     let message = format!(
                         "{} does not answer, and the run may have changed it: {why}",
@@ -102,6 +117,14 @@ pub fn rollback(
         rollback.refused.push(Diagnostic::error(message).hint(hint));
         return Err(rollback.refused);
     }
+    let concerned: BTreeSet<String> = rollback.services().map(str::to_owned).collect();
+    for (found, said) in untold {
+        if said.healthy == Some(false) && concerned.contains(&found.service) {
+            let why = "it does not pass its check, and no receipt of the run is there: the run may have been cut off here";
+            rollback.leave(found, why.into(), false);
+        }
+    }
+    rollback.put_back.sort_by_key(|back| !back.is_broken);
     Ok(rollback)
 }
 
@@ -112,9 +135,10 @@ impl Rollback {
         found: &Found,
         said: &Said,
         run: &str,
+        way: Undo<'_>,
         across_migrations: bool,
     ) {
-        let back = match undo(&said.receipts, run) {
+        let back = match way {
             Undo::Untouched => return,
             Undo::Back(back) => back,
             Undo::Done(by) => {
@@ -137,6 +161,68 @@ impl Rollback {
                 return self.leave(found, why.into(), true);
             }
         };
+        self.go_back(config, found, said, (run, back), across_migrations);
+    }
+
+    /// Where the run was cut off before it left a receipt.
+    fn cut_off(
+        &mut self,
+        config: &RollingConfig,
+        found: &Found,
+        said: &Said,
+        (run, planned): (&str, &ReceiptPlan),
+        across_migrations: bool,
+    ) {
+        // Ids of runs sort by time.
+        if let Some(last) = said.receipts.last().filter(|last| last.run.as_str() > run) {
+            return self.add(
+                config,
+                found,
+                said,
+                run,
+                Undo::ChangedSince(last),
+                across_migrations,
+            );
+        }
+        let good = said.receipts.iter().rfind(|receipt| receipt.succeeded());
+        let good = match good {
+            Some(good) => Some(&good.to),
+            None => planned.from.as_ref(),
+        };
+        let Some(to) = good else {
+            return self.add(
+                config,
+                found,
+                said,
+                run,
+                Undo::NothingBefore,
+                across_migrations,
+            );
+        };
+        let version = planned.version.as_str();
+        if version == to {
+            let why = format!(
+                "cut off while it put {version} there again: `windlass deploy --resume {run}`"
+            );
+            return self.leave(found, why, false);
+        }
+        let back = Back {
+            to,
+            result: "cut off",
+            touched: vec![to, version],
+            migrated: planned.migrated.then_some(version).into_iter().collect(),
+        };
+        self.go_back(config, found, said, (run, back), across_migrations);
+    }
+
+    fn go_back(
+        &mut self,
+        config: &RollingConfig,
+        found: &Found,
+        said: &Said,
+        (run, back): (&str, Back<'_>),
+        across_migrations: bool,
+    ) {
         let from = said.release(&found.service);
         if from
             .as_deref()
@@ -177,13 +263,19 @@ impl Rollback {
             host: found.host.clone(),
             from,
             to: back.to.to_owned(),
-            result: back.last.result.clone(),
-            is_broken: !back.last.succeeded() || said.healthy == Some(false),
+            result: back.result.to_owned(),
+            is_broken: back.result != SUCCEEDED || said.healthy == Some(false),
             last_run: said
                 .receipts
                 .last()
                 .map_or_else(|| run.to_owned(), |last| last.run.clone()),
         });
+    }
+
+    /// The services that the run changed, as often as hosts.
+    fn services(&self) -> impl Iterator<Item = &str> {
+        let back = self.put_back.iter().map(|back| back.service.as_str());
+        back.chain(self.left_alone.iter().map(|left| left.service.as_str()))
     }
 
     fn leave(&mut self, found: &Found, why: String, is_back: bool) {
@@ -211,8 +303,6 @@ impl Rollback {
             let host = service.hosts.iter().find(|host| host.name == back.host);
             places.extend(host.map(|host| (back, service, host, some_version(service, &back.to))));
         }
-        // A stable sort: otherwise as in the config.
-        places.sort_by_key(|(back, ..)| !back.is_broken);
         let mut by_service: HashMap<&str, Vec<(&PutBack, Target<'_>)>> = HashMap::new();
         for (back, service, host, package) in &places {
             let target = Target::new(config, service, package, host, back.from.clone())?;

@@ -99,6 +99,7 @@ impl JobRun<'_> {
         match left {
             Ok(()) => {
                 let host = task.host.clone();
+                let receipt = Box::new(receipt);
                 self.emit(What::Receipt { host, receipt }).await;
                 true
             }
