@@ -263,4 +263,33 @@ mod tests {
         queue.finished(0, false);
         assert_eq!(queue.start(), Some(1));
     }
+
+    #[test]
+    fn a_hundred_thousand_jobs_go_through() {
+        let limits = Limits {
+            concurrency: 500,
+            per_host: Some(2),
+            max_failures: 10,
+        };
+        let hosts: Vec<HostName> = (0..1000).map(|n| HostName::new(&format!("h{n}"))).collect();
+        // The jobs of a host stand together, so nearly all that wait do so for a host that is full.
+        let jobs = (0..100_000).map(|n| vec![hosts[n / 100].clone()]);
+        let mut queue = Queue::new(jobs, limits);
+        let mut running = VecDeque::new();
+        let mut seen = vec![false; 100_000];
+        loop {
+            while let Some(job) = queue.start() {
+                assert!(
+                    !std::mem::replace(&mut seen[job], true),
+                    "{job} started twice"
+                );
+                running.push_back(job);
+            }
+            let Some(job) = running.pop_front() else {
+                break;
+            };
+            queue.finished(job, false);
+        }
+        assert!(seen.iter().all(|seen| *seen) && queue.waiting().is_empty());
+    }
 }

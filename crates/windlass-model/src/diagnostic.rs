@@ -194,6 +194,21 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// The same on one line, for the log: place, message, and what to do in brackets.
+    pub fn one_line(&self) -> String {
+        let place = self.place.as_ref().map_or(String::new(), |place| {
+            let (line, column) = place.source.line_column(place.span.start);
+            format!("{}:{line}:{column}: ", place.source.name())
+        });
+        let hint = self
+            .hint
+            .as_ref()
+            .map_or(String::new(), |hint| format!(" ({hint})"));
+        format!("{place}{}{hint}", self.message)
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {

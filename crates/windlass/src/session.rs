@@ -115,13 +115,8 @@ impl Session {
             .iter()
             .filter(|w| w.severity == Severity::Warning)
         {
-            self.events.log(
-                Level::Warning,
-                "Config",
-                None,
-                None,
-                warning.to_string().trim_end(),
-            );
+            self.events
+                .log(Level::Warning, "Config", None, None, &warning.one_line());
         }
         Ok(Some((
             config,

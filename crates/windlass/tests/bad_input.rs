@@ -1,5 +1,7 @@
 //! Bad input: what, where, what to do; exit status 2, and nothing begun.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
+
 mod support;
 
 use support::Place;

@@ -1,5 +1,7 @@
 //! The seed's own example: config, generator and command as printed there give its log lines.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
+
 mod support;
 
 use std::path::Path;

@@ -245,3 +245,43 @@ binmode STDIN; binmode STDOUT; binmode $s; $| = 1; $s->autoflush(1);
 my $d; print $s $d while read(STDIN, $d, 65536); shutdown($s, 1);
 print $d while sysread($s, $d, 65536);
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn programs_there_join_their_streams_to_a_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut text = String::new();
+                // the end is seen: the writing side was shut down
+                stream.read_to_string(&mut text).unwrap();
+                write!(stream, "you said {text}").unwrap();
+            }
+        });
+        for (name, flag, text) in [("python3", "-c", PYTHON), ("perl", "-e", PERL)] {
+            for (port, wanted) in [(port.as_str(), "you said hello"), ("1", "")] {
+                let Ok(mut child) = Command::new(name)
+                    .args([flag, text, "tcp", "127.0.0.1", port])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                else {
+                    continue;
+                };
+                let _ = child.stdin.take().unwrap().write_all(b"hello");
+                let output = child.wait_with_output().unwrap();
+                let error = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted, "{name}");
+                assert_eq!(error.contains("connection refused"), port == "1", "{error}");
+                assert_eq!(output.status.success(), port != "1", "{name}");
+            }
+        }
+    }
+}

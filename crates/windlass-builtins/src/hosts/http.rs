@@ -359,3 +359,73 @@ except (OSError, ValueError) as e:
     e = getattr(e, "reason", e)
     sys.stderr.write(str(getattr(e, "strerror", None) or e).lower() + "\n"); sys.exit(1)
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+    use windlass_model::SecretValue;
+    use windlass_model::step::Via;
+
+    #[test]
+    fn curl_and_python_ask_as_we_would() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut text = String::new();
+                let mut buffer = [0; 1024];
+                while !text.ends_with("tail") {
+                    let n = stream.read(&mut buffer).unwrap();
+                    text.push_str(&String::from_utf8_lossy(&buffer[..n]));
+                }
+                let (head, body) = text.split_once("\r\n\r\n").unwrap();
+                let head = head.to_lowercase();
+                let same = head.contains("x-a: q\"\\'") && body == "{\"a\": \"\\\\\"}\n\ttail";
+                let first = head.lines().next().unwrap();
+                let said = format!("{first} {same}");
+                let length = said.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 301 No\r\nLocation: /x\r\nContent-Length: {length}\r\n\r\n{said}"
+                )
+                .unwrap();
+            }
+        });
+        let value = |text: &str| SecretValue::new(text.into());
+        let work = HttpWork {
+            via: Via::Task,
+            method: "PUT".into(),
+            url: value(&format!("http://127.0.0.1:{port}/p?q=1")),
+            headers: vec![("X-A".into(), value("q\"\\'"))],
+            body: Some(value("{\"a\": \"\\\\\"}\n\ttail")),
+            proxy: None,
+            limit: Duration::from_secs(5),
+        };
+        let curl = ["-q", "-sS", "-K", "-", "-w", "\\n%{http_code}"];
+        for (name, args, input) in [
+            ("curl", &curl[..], curl_config(&work)),
+            ("python3", &["-c", PYTHON], request_json(&work)),
+        ] {
+            let Ok(mut child) = Command::new(name)
+                .args(args)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+            else {
+                continue;
+            };
+            child
+                .stdin
+                .take()
+                .unwrap()
+                .write_all(input.as_bytes())
+                .unwrap();
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(said, "put /p?q=1 http/1.1 true\n301", "{name}");
+        }
+    }
+}

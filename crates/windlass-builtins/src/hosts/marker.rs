@@ -100,6 +100,7 @@ impl Splitter {
     }
 
     /// What was kept when the stream ended.
+    #[cfg(test)]
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.kept)
     }

@@ -36,6 +36,7 @@ use conversation::{Context, Groups, Talk};
 use digests::Digests;
 use local::Local;
 use shell::Door;
+use ssh::{Scanned, Ssh, config::SshConfig};
 use transport::{Reach, Transport};
 
 /// A secret for every host, or for some.
@@ -81,6 +82,7 @@ pub struct AllHosts {
     options: HostsOptions,
     digests: Arc<Digests>,
     local: Arc<Local>,
+    ssh: Arc<Ssh>,
     this: Weak<Self>,
 }
 
@@ -88,14 +90,31 @@ pub struct AllHosts {
 ///
 /// # Errors
 ///
-/// An ssh_config that cannot be read.
+/// An ssh_config that cannot be read, or that OpenSSH would refuse: all faults at once.
 pub fn hosts(options: HostsOptions) -> Result<Arc<AllHosts>, Diagnostics> {
+    let config = SshConfig::load(
+        options.ssh_config.as_deref(),
+        options.home.as_deref(),
+        &options.local_user,
+    )?;
+    let ssh = Arc::new(Ssh::new(config, options.clone()));
     Ok(Arc::new_cyclic(|this| AllHosts {
         local: Arc::new(Local::new(options.home.clone())),
         digests: Arc::default(),
         options,
+        ssh,
         this: this.clone(),
     }))
+}
+
+impl AllHosts {
+    /// The keys that these hosts show now, known or not, by the host's name. Nobody logs in, but to hosts to jump over.
+    pub async fn scan_keys(
+        &self,
+        hosts: &[HostName],
+    ) -> Vec<(HostName, Result<Scanned, HostError>)> {
+        self.ssh.scan_keys(hosts).await
+    }
 }
 
 #[async_trait]
@@ -103,15 +122,12 @@ impl Reach for AllHosts {
     async fn reach(
         &self,
         host: &HostName,
-        _user: Option<&str>,
+        user: Option<&str>,
     ) -> Result<Arc<dyn Transport>, HostError> {
         if host.is_local() {
             return Ok(self.local.clone());
         }
-        Err(HostError::new(
-            HostErrorKind::Unreachable,
-            format!("{host}: no SSH yet"),
-        ))
+        self.ssh.reach(host, user).await
     }
 }
 
@@ -144,9 +160,11 @@ impl Hosts for AllHosts {
         })))
     }
 
-    async fn check_keys(&self, _hosts: &[HostName]) -> Vec<(HostName, HostError)> {
-        Vec::new()
+    async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)> {
+        self.ssh.check_keys(hosts).await
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        self.ssh.close().await;
+    }
 }

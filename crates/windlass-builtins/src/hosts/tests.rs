@@ -566,3 +566,49 @@ async fn sockets_are_dialed_and_servers_asked() {
     });
     assert_eq!(one(&mut talk, say).await, Reply::Logged);
 }
+
+#[tokio::test]
+async fn a_proxy_is_asked_by_the_whole_url_or_for_a_tunnel() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 4096];
+            let n = stream.read(&mut buffer).await.unwrap();
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            let line = text.lines().next().unwrap();
+            let length = line.len();
+            let answer = format!("HTTP/1.1 403 {line}\r\nContent-Length: {length}\r\n\r\n{line}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let ask = |url: &str| {
+        Step::Http(Http {
+            via: Via::Task,
+            method: "GET".into(),
+            url: Text::plain(url),
+            headers: Vec::new(),
+            body: None,
+            proxy: Some(Text::plain(format!("http://127.0.0.1:{port}"))),
+            time_limit: 5,
+        })
+    };
+    let mut talk = talk("sh");
+    let forbidden = Reply::Http {
+        status: 403,
+        body: "GET http://example.invalid/x HTTP/1.1".into(),
+    };
+    assert_eq!(
+        one(&mut talk, ask("http://example.invalid/x")).await,
+        forbidden
+    );
+    let Reply::Impossible(why) = one(&mut talk, ask("https://example.invalid/x")).await else {
+        panic!()
+    };
+    assert_eq!(
+        why,
+        "the proxy refuses: HTTP/1.1 403 CONNECT example.invalid:443 HTTP/1.1"
+    );
+}

@@ -80,11 +80,14 @@ pub(crate) enum JobEnd {
     Unknown,
 }
 
-/// Runs it to its end. Every task gets an event of its outcome, those that did not run included. Ends early when
-/// interrupted: once as after a failure, twice by killing what runs.
+/// Runs it to its end. Every task gets exactly one event of its outcome, those that did not run included. Ends early
+/// when interrupted: once as after a failure (a `finally` stage runs all the same), twice by killing what runs; and
+/// when the events can no longer be recorded.
+///
+/// All hosts of a job that failed are left out of later stages, `local` as any other: what a failed job did not do
+/// there the tasks that come later may build on. Stages that must run even so are `finally`.
 pub async fn run(prepared: &Prepared, options: Options) -> Report {
     let events = options.events.clone();
-    let component = "Executor";
     events
         .send(What::RunStarted {
             run: options.run.clone(),
@@ -110,7 +113,9 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
         let number = number as u32 + 1;
         let skip = match &state.stopped {
             Some(why) if !stage.finally => Some(why.clone()),
-            _ if shared.options.interrupt.times() >= 2 => Some("interrupted".to_owned()),
+            _ if shared.options.interrupt.times() >= stops_at(stage) => {
+                Some("interrupted".to_owned())
+            }
             _ => None,
         };
         if let Some(why) = skip {
@@ -164,7 +169,15 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             .map(HostName::as_str)
             .collect();
         let message = format!("left out, and behind now: {}", names.join(", "));
-        events.log(Level::Warning, component, None, None, &message);
+        events
+            .send(What::Log {
+                level: Level::Warning,
+                component: "Executor".into(),
+                host: None,
+                tag: None,
+                message,
+            })
+            .await;
     }
     events
         .send(What::RunFinished {
@@ -213,10 +226,9 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
     }
     let mut queue = Queue::new(jobs.iter().map(|j| j.hosts.clone()), stage.limits);
     let mut running: JoinSet<(usize, JobEnd)> = JoinSet::new();
-    // A `finally` stage that begins after a first interrupt is stopped by the second only.
-    let gentle = if stage.finally { interrupt.times() } else { 0 };
+    let stops_at = stops_at(stage);
     loop {
-        if interrupt.times() > gentle {
+        if interrupt.times() >= stops_at || !events.is_open() {
             queue.stop();
         }
         while let Some(index) = queue.start() {
@@ -225,8 +237,9 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
             running.spawn(async move { (index, guarded(job, shared).await) });
         }
         let joined = tokio::select! {
+            biased;
             joined = running.join_next() => joined,
-            () = interrupt.reached(gentle + 1), if !queue.is_stopped() => continue,
+            () = interrupt.reached(stops_at), if !queue.is_stopped() => continue,
         };
         let Some(Ok((index, end))) = joined else {
             break;
@@ -255,6 +268,12 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
         state.stopped = Some("interrupted".into());
     }
     !over && waiting.is_empty()
+}
+
+/// How many interrupts keep a stage from starting more: the first is as a failure, and a `finally` stage runs all the
+/// same, whether it had begun by then or not.
+fn stops_at(stage: &PreparedStage) -> u8 {
+    if stage.finally { 2 } else { 1 }
 }
 
 /// The task as events name it.

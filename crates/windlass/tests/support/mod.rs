@@ -1,7 +1,6 @@
 //! A directory to run `windlass` in, with state and cache of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
-
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 use std::fs;
@@ -11,40 +10,40 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// A place of its own for a test.
-pub struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 /// What a run of the program gave.
-pub struct Ran {
+pub(crate) struct Ran {
     /// The exit status.
-    pub status: i32,
+    pub(crate) status: i32,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
     /// An empty directory, directly below the temporary one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::Builder::new().prefix("wl-").tempdir().unwrap(),
         }
     }
 
     /// The directory.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// A path in it, as text.
-    pub fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// Writes a file, `@DIR@` in it replaced by the directory.
-    pub fn write(&self, name: &str, contents: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, contents: &str) -> PathBuf {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(
@@ -56,7 +55,7 @@ impl Place {
     }
 
     /// Writes an executable file.
-    pub fn program(&self, name: &str, contents: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str, contents: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.write(name, contents);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -64,7 +63,7 @@ impl Place {
     }
 
     /// The program with these arguments, run here.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
         command
             .args(arguments)
@@ -79,12 +78,12 @@ impl Place {
     }
 
     /// Runs it to its end.
-    pub fn windlass(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn windlass(&self, arguments: &[&str]) -> Ran {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
     /// A text without what differs from run to run: this directory, times, run ids.
-    pub fn normal(&self, text: &str) -> String {
+    pub(crate) fn normal(&self, text: &str) -> String {
         let text = text.replace(self.path().to_str().unwrap(), "DIR");
         let mut out = String::new();
         for line in text.lines() {
@@ -116,7 +115,7 @@ fn without_run_ids(text: &str) -> String {
 
 impl Ran {
     /// From a process's output.
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -125,7 +124,7 @@ impl Ran {
     }
 
     /// Status and both outputs, for a snapshot.
-    pub fn shown(&self, place: &Place) -> String {
+    pub(crate) fn shown(&self, place: &Place) -> String {
         let (stdout, stderr) = (place.normal(&self.stdout), place.normal(&self.stderr));
         format!(
             "status {}\n-- stdout\n{stdout}-- stderr\n{stderr}",
@@ -134,7 +133,7 @@ impl Ran {
     }
 
     /// Panics unless it ended with `status`.
-    pub fn expect(self, status: i32) -> Self {
+    pub(crate) fn expect(self, status: i32) -> Self {
         assert_eq!(
             self.status, status,
             "stdout:\n{}\nstderr:\n{}",

@@ -1,4 +1,12 @@
-//! Hosts over SSH, in this process.
+//! Hosts over SSH, in this process: one connection for each (host, port, user), shared by all that talk to it.
 
+mod auth;
 pub mod config;
+mod connect;
+mod host_key;
 pub mod known_hosts;
+mod link;
+mod pool;
+
+pub use host_key::Scanned;
+pub(crate) use pool::Ssh;

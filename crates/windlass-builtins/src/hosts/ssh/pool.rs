@@ -1,0 +1,481 @@
+//! The connections of a run: one for each (host, port, user, way there), made when first wanted and again when lost.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use russh::Disconnect;
+use russh::client::Handle;
+use windlass_engine::host::{HostError, HostErrorKind};
+use windlass_model::ids::HostName;
+
+use super::auth::{self, KeyFiles, Let};
+use super::config::{HostConfig, SshConfig};
+use super::connect::{self, Known};
+use super::host_key::{self, HostKey, Look, Scanned};
+use super::known_hosts::KnownHosts;
+use super::link::{Link, Open, OverSsh};
+use crate::hosts::HostsOptions;
+use crate::hosts::transport::{Duplex, Transport};
+
+/// Hosts over hosts over hosts.
+const JUMPS: usize = 8;
+/// Hosts whose keys are looked at at once.
+const LOOKS: usize = 64;
+/// How long saying goodbye to all may take.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// How a host is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spec {
+    host: String,
+    user: Option<String>,
+    port: Option<u16>,
+    /// In the place of ssh_config's ProxyJump.
+    jumps: Option<Vec<String>>,
+}
+
+/// Where a host is, resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    name: String,
+    port: u16,
+    user: String,
+    jumps: Vec<String>,
+}
+
+impl Key {
+    fn address(&self) -> String {
+        if self.name.contains(':') {
+            format!("[{}]:{}", self.name, self.port)
+        } else {
+            format!("{}:{}", self.name, self.port)
+        }
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    link: Option<Arc<Link>>,
+    /// The last attempt that failed: those who waited for it need not try as well.
+    failed: Option<(Instant, HostError)>,
+}
+
+type Slots = HashMap<Key, Arc<tokio::sync::Mutex<Slot>>>;
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Ready = (Handle<HostKey>, Option<Arc<Link>>);
+
+/// See the module.
+pub(crate) struct Ssh {
+    config: Arc<SshConfig>,
+    options: HostsOptions,
+    files: KeyFiles,
+    known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
+    slots: Mutex<Slots>,
+}
+
+impl Ssh {
+    /// Connects to none yet.
+    pub(crate) fn new(config: SshConfig, options: HostsOptions) -> Self {
+        Self {
+            config: Arc::new(config),
+            options,
+            files: KeyFiles::default(),
+            known: Mutex::default(),
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The way to a host.
+    pub(crate) async fn reach(
+        self: &Arc<Self>,
+        host: &HostName,
+        user: Option<&str>,
+    ) -> Result<Arc<dyn Transport>, HostError> {
+        let user = user.or(self.options.default_user.as_deref());
+        let spec = Spec {
+            host: host.as_str().to_owned(),
+            user: user.map(str::to_owned),
+            port: None,
+            jumps: None,
+        };
+        let link = self.link(host, spec.clone(), Vec::new()).await?;
+        Ok(Arc::new(OverSsh {
+            host: host.clone(),
+            spec,
+            link,
+            ssh: self.clone(),
+        }))
+    }
+
+    /// A connection besides the shared one.
+    pub(crate) async fn another(
+        &self,
+        host: &HostName,
+        spec: &Spec,
+    ) -> Result<Arc<Link>, HostError> {
+        let (key, config) = self.resolve(host, spec).await?;
+        let (handle, through) = self.connect(host, &key, &config, Vec::new()).await?;
+        Ok(Arc::new(Link::new(handle, through)))
+    }
+
+    /// The keys of all these: errors only where a key is not as it should be.
+    pub(crate) async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)> {
+        let looked = self.look_at(hosts).await;
+        looked
+            .into_iter()
+            .filter_map(|(host, result)| match result {
+                Ok((key, _, seen)) => {
+                    host_key::trouble(&host, &key.address(), &seen).map(|e| (host, e))
+                }
+                Err(e) if e.kind == HostErrorKind::HostKey => Some((host, e)),
+                Err(_) => None,
+            })
+            .collect()
+    }
+
+    /// The keys that all these show, known or not.
+    pub(crate) async fn scan_keys(
+        &self,
+        hosts: &[HostName],
+    ) -> Vec<(HostName, Result<Scanned, HostError>)> {
+        let looked = self.look_at(hosts).await;
+        looked
+            .into_iter()
+            .map(|(host, result)| {
+                let scanned = result.and_then(|(key, known, seen)| {
+                    host_key::scanned(key.address(), known.name, known.port, seen)
+                        .map_err(|e| unreachable(&host, e))
+                });
+                (host, scanned)
+            })
+            .collect()
+    }
+
+    /// Ends all connections.
+    pub(crate) async fn close(&self) {
+        let slots: Vec<_> = self.lock_slots().drain().map(|(_, slot)| slot).collect();
+        let goodbyes = slots.iter().map(|slot| async {
+            if let Some(link) = slot.lock().await.link.take() {
+                link.close().await;
+            }
+        });
+        let _ = tokio::time::timeout(GOODBYE, futures_util::future::join_all(goodbyes)).await;
+    }
+
+    async fn look_at(
+        &self,
+        hosts: &[HostName],
+    ) -> Vec<(HostName, Result<(Key, Known, host_key::Seen), HostError>)> {
+        let looks = hosts
+            .iter()
+            .filter(|h| !h.is_local())
+            .map(|host| async move { (host.clone(), self.look(host).await) });
+        // as many futures as hosts, each small: only LOOKS of them run at once
+        let mut looked: Vec<_> = futures_util::stream::iter(looks.collect::<Vec<_>>())
+            .buffer_unordered(LOOKS)
+            .collect()
+            .await;
+        looked.sort_by(|a, b| a.0.cmp(&b.0));
+        looked
+    }
+
+    async fn look(&self, host: &HostName) -> Result<(Key, Known, host_key::Seen), HostError> {
+        let spec = Spec {
+            host: host.as_str().to_owned(),
+            user: None,
+            port: None,
+            jumps: None,
+        };
+        let (key, config) = self.resolve(host, &spec).await?;
+        let (stream, _through) = self.stream(host, &key, &config, Vec::new()).await?;
+        let known = self.known(host, &key, &config).await?;
+        let limit = self.limit(&config);
+        let (handle, look) = tokio::time::timeout(
+            limit,
+            connect::shake_hands(host, &key.address(), &known, stream),
+        )
+        .await
+        .map_err(|_| silent(host, &key, limit))?;
+        match (look.seen(), handle) {
+            (Some(seen), handle) => {
+                if let Ok(handle) = handle {
+                    let _ = handle.disconnect(Disconnect::ByApplication, "", "").await;
+                }
+                Ok((key, known, seen))
+            }
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(unreachable(host, "it showed no key")),
+        }
+    }
+
+    /// The shared connection, made when there is none. `trail` are the hosts that want it to jump over.
+    fn link<'a>(
+        &'a self,
+        host: &'a HostName,
+        spec: Spec,
+        trail: Vec<Key>,
+    ) -> Boxed<'a, Result<Arc<Link>, HostError>> {
+        Box::pin(async move {
+            let (key, config) = self.resolve(host, &spec).await?;
+            if trail.contains(&key) || trail.len() >= JUMPS {
+                let message = format!("ssh_config's ProxyJump of {} leads in a circle", spec.host);
+                return Err(unreachable(host, message));
+            }
+            let asked = Instant::now();
+            let slot = self.lock_slots().entry(key.clone()).or_default().clone();
+            let mut slot = slot.lock().await;
+            if let Some(link) = slot.link.as_ref().filter(|l| !l.is_closed()) {
+                return Ok(link.clone());
+            }
+            if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
+                return Err(error.clone());
+            }
+            let mut trail = trail;
+            trail.push(key.clone());
+            match self.connect(host, &key, &config, trail).await {
+                Ok((handle, through)) => {
+                    let link = Arc::new(Link::new(handle, through));
+                    slot.link = Some(link.clone());
+                    slot.failed = None;
+                    Ok(link)
+                }
+                Err(error) => {
+                    slot.link = None;
+                    slot.failed = Some((Instant::now(), error.clone()));
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    async fn connect(
+        &self,
+        host: &HostName,
+        key: &Key,
+        config: &HostConfig,
+        trail: Vec<Key>,
+    ) -> Result<Ready, HostError> {
+        let (stream, through) = self.stream(host, key, config, trail).await?;
+        let known = self.known(host, key, config).await?;
+        let limit = self.limit(config);
+        let connecting = async {
+            let (handle, _): (_, Look) =
+                connect::shake_hands(host, &key.address(), &known, stream).await;
+            let mut handle = handle?;
+            let options = &self.options;
+            let passphrase = options
+                .key_passphrase
+                .of(host)
+                .and_then(|secret| options.secrets.get(secret).cloned());
+            let agent = options.agent_socket.as_deref();
+            match auth::let_in(
+                &mut handle,
+                &key.user,
+                config,
+                agent,
+                &self.files,
+                passphrase,
+            )
+            .await
+            {
+                Let::In => Ok(handle),
+                Let::Out(tried) => Err(HostError::new(
+                    HostErrorKind::Denied,
+                    format!(
+                        "{host}: {} does not let {} in; tried: {}",
+                        key.address(),
+                        key.user,
+                        tried.join("; ")
+                    ),
+                )),
+            }
+        };
+        let handle = tokio::time::timeout(limit, connecting)
+            .await
+            .map_err(|_| silent(host, key, limit))??;
+        Ok((handle, through))
+    }
+
+    /// A stream to the host's port: direct, or through the last host to jump over.
+    async fn stream(
+        &self,
+        host: &HostName,
+        key: &Key,
+        config: &HostConfig,
+        trail: Vec<Key>,
+    ) -> Result<(Box<dyn Duplex>, Option<Arc<Link>>), HostError> {
+        let limit = self.limit(config);
+        let Some((last, before)) = key.jumps.split_last() else {
+            let stream = tokio::time::timeout(limit, connect::tcp(host, &key.name, key.port))
+                .await
+                .map_err(|_| silent(host, key, limit))??;
+            return Ok((stream, None));
+        };
+        let mut spec = jump(last).map_err(|e| unreachable(host, e))?;
+        spec.jumps = (!before.is_empty()).then(|| before.to_vec());
+        let jump_host = HostName::new(&spec.host);
+        let through = self
+            .link(&jump_host, spec, trail)
+            .await
+            .map_err(|e| HostError::new(e.kind, format!("{host}, by way of {}", e.message)))?;
+        let stream = tokio::time::timeout(limit, through.tcp(&key.name, key.port))
+            .await
+            .map_err(|_| silent(host, key, limit))?
+            .map_err(|e| {
+                let why = match e {
+                    Open::Lost => "the link to it was lost",
+                    Open::Refused(russh::ChannelOpenFailure::AdministrativelyProhibited) => {
+                        "it forbids forwarding"
+                    }
+                    Open::Refused(_) => "it was refused, or found no way",
+                };
+                unreachable(
+                    host,
+                    format!("{} by way of {jump_host}: {why}", key.address()),
+                )
+            })?;
+        Ok((stream, Some(through)))
+    }
+
+    async fn resolve(&self, host: &HostName, spec: &Spec) -> Result<(Key, HostConfig), HostError> {
+        let (config, name) = (self.config.clone(), spec.host.clone());
+        let resolved = tokio::task::spawn_blocking(move || config.resolve(&name))
+            .await
+            .map_err(|e| unreachable(host, e))?
+            .map_err(|e| unreachable(host, e))?;
+        let user = spec
+            .user
+            .clone()
+            .or_else(|| resolved.user.clone())
+            .unwrap_or_else(|| self.options.local_user.clone());
+        let key = Key {
+            name: resolved.host_name.clone(),
+            port: spec.port.unwrap_or(resolved.port),
+            user,
+            jumps: spec
+                .jumps
+                .clone()
+                .unwrap_or_else(|| resolved.proxy_jump.clone()),
+        };
+        Ok((key, resolved))
+    }
+
+    async fn known(
+        &self,
+        host: &HostName,
+        key: &Key,
+        config: &HostConfig,
+    ) -> Result<Known, HostError> {
+        let names = config.known_hosts_files.clone();
+        let cached = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&names)
+            .cloned();
+        let files = match cached {
+            Some(files) => files,
+            None => {
+                let files = names.clone();
+                let loaded = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
+                    .await
+                    .map_err(|e| unreachable(host, e))?
+                    .map_err(|e| {
+                        HostError::new(
+                            HostErrorKind::HostKey,
+                            format!("{host}: its known_hosts cannot be read: {e}"),
+                        )
+                    })?;
+                self.known
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .entry(names)
+                    .or_insert(Arc::new(loaded))
+                    .clone()
+            }
+        };
+        let (name, port) = match &config.host_key_alias {
+            Some(alias) => (alias.clone(), 22),
+            None => (key.name.clone(), key.port),
+        };
+        Ok(Known { files, name, port })
+    }
+
+    fn limit(&self, config: &HostConfig) -> Duration {
+        self.options
+            .connect_timeout
+            .unwrap_or(config.connect_timeout)
+    }
+
+    fn lock_slots(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unreachable(host: &HostName, why: impl std::fmt::Display) -> HostError {
+    HostError::new(HostErrorKind::Unreachable, format!("{host}: {why}"))
+}
+
+fn silent(host: &HostName, key: &Key, limit: Duration) -> HostError {
+    let seconds = limit.as_secs_f32();
+    unreachable(
+        host,
+        format!("{} did not answer within {seconds} s", key.address()),
+    )
+}
+
+/// `[user@]host[:port]`, the host perhaps in brackets.
+fn jump(text: &str) -> Result<Spec, String> {
+    let wrong = || format!("`{text}` is no host to jump over: write user@host:port");
+    let text_ = text.strip_prefix("ssh://").unwrap_or(text);
+    let (user, rest) = match text_.rsplit_once('@') {
+        Some((user, rest)) => (Some(user.to_owned()), rest),
+        None => (None, text_),
+    };
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or_else(wrong)?;
+            (host, after.strip_prefix(':'))
+        }
+        None => match rest.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            _ => (rest, None),
+        },
+    };
+    let port = port.map(|p| p.parse().map_err(|_| wrong())).transpose()?;
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Spec {
+        host: host.to_owned(),
+        user,
+        port,
+        jumps: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_to_jump_over_are_read() {
+        let spec = |host: &str, user: Option<&str>, port| Spec {
+            host: host.into(),
+            user: user.map(str::to_owned),
+            port,
+            jumps: None,
+        };
+        assert_eq!(jump("a").unwrap(), spec("a", None, None));
+        assert_eq!(jump("u@a:23").unwrap(), spec("a", Some("u"), Some(23)));
+        assert_eq!(jump("[::1]:23").unwrap(), spec("::1", None, Some(23)));
+        assert_eq!(jump("::1").unwrap(), spec("::1", None, None));
+        assert!(jump("u@").is_err());
+        assert!(jump("a:x").is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! The executor on fake hosts.
+
+mod ahead;
+mod law;
+mod stops;
+mod support;
+mod traces;
