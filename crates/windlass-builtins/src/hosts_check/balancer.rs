@@ -18,9 +18,9 @@ pub(super) struct BalancerNeeds {
 }
 
 impl BalancerNeeds {
-    /// One question about all servers; none when nothing can be asked.
-    pub(super) fn step(&self, host: &HostName) -> Step {
-        Survey::step(host, &self.to, self.servers.keys().map(String::as_str))
+    /// One question about all servers.
+    pub(super) fn step(&self) -> Step {
+        Survey::step(&self.to, self.servers.keys().map(String::as_str))
     }
 
     /// `host` is the balancer's.

@@ -38,7 +38,9 @@ pub(super) fn read(line: &str) -> Option<Room> {
     };
     let at = words.windows(4).position(|four| match four {
         [all, used, free, share] => {
-            let counts = [all, used, free].into_iter().all(|n| n.parse::<i64>().is_ok());
+            let counts = [all, used, free]
+                .into_iter()
+                .all(|n| n.parse::<i64>().is_ok());
             counts && is_share(share)
         }
         _ => false,
@@ -133,7 +135,12 @@ mod tests {
             // reserved for root, and more
             ("/dev/sda1 1000 990 -40 104% /opt", 990, 0, "/opt"),
             // inodes
-            ("/dev/vda       16777216 459107 16318109    3% /", 16_777_216, 16_318_109, "/"),
+            (
+                "/dev/vda       16777216 459107 16318109    3% /",
+                16_777_216,
+                16_318_109,
+                "/",
+            ),
         ] {
             let room = Room {
                 total,
@@ -165,7 +172,10 @@ mod tests {
         };
         let gib = 1024 * 1024;
         assert_eq!(of(100 * gib, 5 * gib), (Verdict::Enough, Verdict::Enough));
-        assert_eq!(of(100 * gib, 5 * gib - 1), (Verdict::Little, Verdict::Little));
+        assert_eq!(
+            of(100 * gib, 5 * gib - 1),
+            (Verdict::Little, Verdict::Little)
+        );
         assert_eq!(of(gib, LEAST_KIB - 1), (Verdict::Little, Verdict::Enough));
         assert_eq!(of(gib, LEAST_KIB), (Verdict::Enough, Verdict::Enough));
         assert_eq!(of(gib, 0), (Verdict::Full, Verdict::Full));

@@ -6,7 +6,8 @@
 mod ask;
 mod balancer;
 mod disk;
-mod fault;
+pub(crate) mod fault;
+mod needs;
 mod probe;
 mod wanted;
 
@@ -149,13 +150,10 @@ pub async fn check(hosts: &Arc<AllHosts>, wanted: &Wanted) -> Vec<Finding> {
             (found, key)
         }
     });
-    let answers: Vec<(Vec<Finding>, Option<(HostName, HostError)>)> = stream::iter(asked)
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
+    let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
     let mut found = Vec::new();
     let mut keys = HashMap::new();
-    for (findings, key) in answers {
+    while let Some((findings, key)) = answers.next().await {
         found.extend(findings);
         keys.extend(key);
     }

@@ -1,7 +1,6 @@
 //! One look at many servers of one HAProxy, which changes nothing.
 
 use windlass_model::Text;
-use windlass_model::ids::HostName;
 use windlass_model::step::{Dial, Endpoint, Step, Via};
 
 use super::stat::{self, ServerStat};
@@ -28,13 +27,9 @@ pub enum SurveyError {
 }
 
 impl Survey {
-    /// Asks for the state of servers (`backend/server` each) of the HAProxy that listens at `to` on `host`, and whether
-    /// they could be set. Names that are none are left out. Of very many backends all are asked for at once.
-    pub fn step<'a>(
-        host: &HostName,
-        to: &Endpoint,
-        services: impl Iterator<Item = &'a str>,
-    ) -> Step {
+    /// Asks for the state of servers (`backend/server` each) of the HAProxy that listens at `to`, and whether they could
+    /// be set. Names that are none are left out. Of very many backends all are asked for at once.
+    pub fn step<'a>(to: &Endpoint, services: impl Iterator<Item = &'a str>) -> Step {
         let mut backends: Vec<&str> = Vec::new();
         let mut send = String::new();
         for service in services.filter(|service| names(service).is_some()) {
@@ -56,7 +51,7 @@ impl Survey {
             send = format!("{one}; {}", show("-1"));
         }
         Step::Dial(Dial {
-            via: Via::Host(host.clone()),
+            via: Via::Task,
             to: to.clone(),
             send: Text::plain(send + "\n"),
             answer: true,
@@ -95,7 +90,9 @@ impl Survey {
         let (backend, server) = names(service).ok_or(SurveyError::Name)?;
         let row = format!("{backend},");
         if !self.table.lines().any(|line| line.starts_with(&row)) {
-            return Err(SurveyError::Absent(format!("there is no backend `{backend}`")));
+            return Err(SurveyError::Absent(format!(
+                "there is no backend `{backend}`"
+            )));
         }
         stat::read(&self.table, backend, server).map_err(SurveyError::Absent)
     }
@@ -128,7 +125,10 @@ mod tests {
         assert_eq!(status("web/app2"), Ok("no check".into()));
         assert_eq!(status("web2/app1"), Ok("UP".into()));
         let absent = |why: &str| Err(SurveyError::Absent(why.into()));
-        assert_eq!(status("web2/app2"), absent("no such server; `web2` has app1"));
+        assert_eq!(
+            status("web2/app2"),
+            absent("no such server; `web2` has app1")
+        );
         assert_eq!(status("nope/app1"), absent("there is no backend `nope`"));
         assert_eq!(status("web/a;b"), Err(SurveyError::Name));
         assert!(Survey::read("Permission denied\n\n# pxname,svname,\n").is_denied());
@@ -136,16 +136,12 @@ mod tests {
 
     #[test]
     fn one_line_asks_for_all() {
-        let text = |services: &[&str]| {
-            let step = Survey::step(
-                &HostName::local(),
-                &Endpoint::Unix("/s".into()),
-                services.iter().copied(),
-            );
-            match step {
-                Step::Dial(dial) => dial.send.as_plain().unwrap_or_default().into_owned(),
-                _ => String::new(),
-            }
+        let text = |services: &[&str]| match Survey::step(
+            &Endpoint::Unix("/s".into()),
+            services.iter().copied(),
+        ) {
+            Step::Dial(dial) => dial.send.as_plain().unwrap_or_default().into_owned(),
+            _ => String::new(),
         };
         assert_eq!(
             text(&["a/1", "b c/2", "a/2", "b/1"]),
@@ -153,6 +149,9 @@ mod tests {
         );
         let many: Vec<String> = (0..1000).map(|n| format!("backend{n}/server")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(text(&many), "set server backend0/server; show stat -1 4 -1\n");
+        assert_eq!(
+            text(&many),
+            "set server backend0/server; show stat -1 4 -1\n"
+        );
     }
 }
