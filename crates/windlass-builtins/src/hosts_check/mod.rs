@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
-use windlass_engine::host::{HostError, HostErrorKind};
+use windlass_engine::host::HostErrorKind;
 use windlass_model::ids::HostName;
 
 use crate::hosts::AllHosts;
