@@ -147,7 +147,13 @@ mod tests {
         let host = HostName::new("a");
         let message = "a disk of a is full";
         findings.push(Finding::new(&host, Grade::Error, Check::Disk, message));
-        insta::assert_snapshot!(text(&findings), @"");
+        insta::assert_snapshot!(text(&findings), @r"
+        error: link: fe01.example.org, fe02.example.org, fe03.example.org, fe04.example.org, fe05.example.org, fe06.example.org, fe07.example.org, fe08.example.org and 12 more: its address refuses connections: is sshd running there?
+        error: key: fe01.example.org, fe02.example.org, fe03.example.org: the host key is not known
+          hint: `windlass hosts trust fe01.example.org fe02.example.org fe03.example.org`
+        warning: balancer: fe01.example.org, fe02.example.org, fe03.example.org: HAProxy on lb does not check web/HOST
+        error: disk: a: a disk of a is full
+        ");
     }
 
     #[test]
