@@ -78,6 +78,7 @@ async fn send(talk: &mut dyn Conversation, n: u32, steps: Vec<Step>, ahead: bool
         task: task(n),
         steps,
         ahead,
+        keep: None,
     };
     talk.send(batch, &Arc::default()).await.unwrap();
 }
@@ -272,8 +273,22 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
 }
 
-/// Users who may use sudo, with and without a password; the machine keeps them.
-fn sudo_users() {
+/// The rights of the users for sudo, until it is dropped; the users themselves stay on the machine.
+struct SudoUsers;
+
+impl Drop for SudoUsers {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(sudoers());
+    }
+}
+
+/// A file of this process's own: tests that want these rights run side by side.
+fn sudoers() -> String {
+    format!("/etc/sudoers.d/windlass-test-{}", std::process::id())
+}
+
+/// Users who may use sudo, with and without a password.
+fn sudo_users() -> SudoUsers {
     make_user("windlass-sudo", "/bin/sh").unwrap();
     make_user("windlass-test", "/bin/sh").unwrap();
     let hash = Command::new("openssl")
@@ -287,11 +302,12 @@ fn sudo_users() {
         .unwrap();
     assert!(set.success());
     std::fs::write(
-        "/etc/sudoers.d/windlass-test",
+        sudoers(),
         "windlass-sudo ALL=(ALL) ALL\nwindlass-test ALL=(ALL) NOPASSWD: ALL\n\
          Defaults:windlass-sudo timestamp_timeout=0\n",
     )
     .unwrap();
+    SudoUsers
 }
 
 #[tokio::test]
@@ -299,7 +315,7 @@ async fn sudo_with_and_without_a_password() {
     if !is_root().unwrap() {
         return;
     }
-    sudo_users();
+    let _rights = sudo_users();
     let free = sshd(&SshdOptions::default());
     let all_free = all(&free);
     let mut free_talk = talk(&all_free).await;
@@ -452,7 +468,7 @@ async fn killing_leaves_nothing_there() {
     if !is_root().unwrap() {
         return;
     }
-    sudo_users();
+    let _rights = sudo_users();
     let sshd = sshd(&SshdOptions::default().line("MaxSessions 2"));
     let all = all(&sshd);
     for step in [run, |s: &str| sudo("root", s)] {

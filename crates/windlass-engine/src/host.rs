@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use windlass_model::event::Stream;
-use windlass_model::ids::{HostName, TaskId};
+use windlass_model::ids::{HostName, RunId, TaskId};
 use windlass_model::outcome::{Failure, FailureKind};
 use windlass_model::step::{Reply, Step};
 
@@ -24,9 +24,14 @@ pub trait Hosts: Send + Sync {
         user: Option<&str>,
     ) -> Result<Box<dyn Conversation>, HostError>;
 
-    /// Looks at the keys of all of these at once, connecting to none that is known to be down: a key that is
-    /// unknown, changed or revoked is an error; a host that cannot be reached is not.
+    /// Connects to all of these at once, so that their keys are seen: a key that is unknown, changed or revoked is an error; a
+    /// host that cannot be reached, or lets nobody in, is not. Connections that are made stay for [`Hosts::converse`].
     async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)>;
+
+    /// What stood out in the configuration of hosts so far and is not heeded, each once, for the operator.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Closes every connection, waiting at most a few seconds.
     async fn close(&self);
@@ -42,6 +47,33 @@ pub struct Batch {
     /// Whether this continues the batch in flight: it is not run when a step of an earlier batch in this
     /// conversation had a reply that was not wanted, unless everything before it was heard already.
     pub ahead: bool,
+    /// Whether its work outlives the link; for work that must not be done twice.
+    pub keep: Option<Keep>,
+}
+
+/// Work that outlives the link: it is started at most once under this name on a host, its output goes to files there, and
+/// its exit status is kept durably, to be read back by [`Conversation::recall`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The run.
+    pub run: RunId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
+/// What a host still knows of a kept task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// It was never begun here.
+    NotBegun,
+    /// It still runs.
+    Running,
+    /// It ended, with these replies to its steps, in order.
+    Ended(Vec<Reply>),
+    /// It was begun, runs no more, and left no end: killed, or the host went down.
+    CutOff,
+    /// This host keeps nothing.
+    Nothing,
 }
 
 /// What a conversation says.
@@ -67,6 +99,12 @@ pub trait Conversation: Send + Sync {
 
     /// The next thing heard. Cancel-safe. After an error the conversation is of no more use.
     async fn hear(&mut self) -> Result<Heard, HostError>;
+
+    /// What the host still knows of a task that was sent with [`Batch::keep`], maybe by another conversation or another process
+    /// of Windlass. A [`Kept::Running`] task is left alone.
+    async fn recall(&mut self, _keep: &Keep, _task: TaskId) -> Result<Kept, HostError> {
+        Ok(Kept::Nothing)
+    }
 
     /// Ends everything that this conversation started: TERM to its process groups, after 10 s KILL. Returns when they are
     /// gone or cannot be reached.

@@ -55,6 +55,7 @@ async fn ask_one(
         task: TaskId::new(0, 0, 0),
         steps: vec![probe_script(pairs).into()],
         ahead: false,
+        keep: None,
     };
     talk.send(batch, &Arc::default()).await?;
     let reply = loop {

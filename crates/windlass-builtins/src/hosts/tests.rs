@@ -60,6 +60,7 @@ fn batch(n: u32, steps: Vec<Step>, ahead: bool) -> Batch {
         task: task(n),
         steps,
         ahead,
+        keep: None,
     }
 }
 

@@ -76,6 +76,7 @@ impl JobRun<'_> {
             task: task.id,
             steps,
             ahead,
+            keep: None,
         };
         let (limit, interrupt) = self.bounds();
         let connected = within(limit, interrupt, self.connect(target)).await?;
@@ -108,6 +109,7 @@ impl JobRun<'_> {
             return;
         };
         let name = task_ref(task);
+        self.sent = true;
         self.emit(What::TaskSent {
             task: name.clone(),
             attempt,
@@ -201,6 +203,7 @@ impl JobRun<'_> {
             task,
             steps: vec![step],
             ahead: false,
+            keep: None,
         };
         let mut interrupt = self.shared.options.interrupt.clone();
         let asked = async {
