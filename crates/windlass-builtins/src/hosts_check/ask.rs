@@ -65,6 +65,7 @@ async fn speak(
         task: TaskId::new(0, 0, 0),
         steps: steps.to_vec(),
         ahead: false,
+        keep: None,
     };
     talk.send(batch, &Arc::default()).await?;
     while heard.replies.len() < steps.len() {

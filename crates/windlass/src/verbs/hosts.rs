@@ -53,7 +53,10 @@ impl Hosts {
 /// The hosts that were asked for, with what is needed of them.
 struct Chosen {
     config: Option<(Config, PathBuf)>,
+    /// What is needed of them, and of the balancers in front of them.
     wanted: Wanted,
+    /// Those that were named; or all, balancers included.
+    named: Vec<HostName>,
 }
 
 impl Chosen {
@@ -69,7 +72,8 @@ impl Chosen {
             false => session.config(config, &Map::default())?,
         };
         let known = config.as_ref().map(|(config, _)| config);
-        let chosen = match (known, hosts.is_empty() && hostgroups.is_empty()) {
+        let is_all = hosts.is_empty() && hostgroups.is_empty();
+        let chosen = match (known, is_all) {
             (Some(config), true) => config.hosts()?,
             _ => choice::hosts(known, hosts, hostgroups)?,
         };
@@ -79,16 +83,20 @@ impl Chosen {
             }
             _ => Wanted::of_hosts(&chosen),
         };
-        Ok(Self { config, wanted })
+        let named = match is_all {
+            true => wanted.hosts().cloned().collect(),
+            false => chosen,
+        };
+        Ok(Self {
+            config,
+            wanted,
+            named,
+        })
     }
 
     fn config(&self) -> Option<(&Config, &Path)> {
         let config = self.config.as_ref();
         config.map(|(config, base)| (config, base.as_path()))
-    }
-
-    fn names(&self) -> Vec<HostName> {
-        self.wanted.hosts().cloned().collect()
     }
 }
 

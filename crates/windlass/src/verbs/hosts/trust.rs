@@ -38,22 +38,13 @@ impl Trust {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Ending> {
         let config = self.config.as_deref();
         let chosen = Chosen::new(session, config, &self.hosts, &self.hostgroups)?;
-        let names = match self.hosts.is_empty() && self.hostgroups.is_empty() {
-            true => chosen.names(),
-            // these and no others: balancers were not asked for
-            false => crate::choice::hosts(
-                chosen.config().map(|(config, _)| config),
-                &self.hosts,
-                &self.hostgroups,
-            )?,
-        };
         let ssh = SshConfig::load(
             session.common.ssh_config.as_deref(),
             session.surroundings.home.as_deref(),
             &session.surroundings.user,
         )?;
         let (hosts, _) = session.all_hosts(chosen.config()).await?;
-        let shown = hosts_trust::look(&hosts, Arc::new(ssh), &names).await;
+        let shown = hosts_trust::look(&hosts, Arc::new(ssh), &chosen.named).await;
         hosts.close().await;
         print(&text(&shown, session.common.quiet))?;
         if !shown.new.is_empty() {
