@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use windlass_builtins::hosts::HostsOptions;
+use windlass_builtins::hosts::{AllHosts, HostsOptions};
 use windlass_builtins::plugins::{self, Plugins, Settings, Wanted};
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::host::Hosts;
@@ -178,6 +178,15 @@ impl Session {
         &self,
         config: Option<(&Config, &Path)>,
     ) -> Result<(Arc<dyn Hosts>, Arc<Secrets>), Ending> {
+        let (hosts, secrets) = self.all_hosts(config).await?;
+        Ok((hosts, secrets))
+    }
+
+    /// The same, for what only they can do.
+    pub(crate) async fn all_hosts(
+        &self,
+        config: Option<(&Config, &Path)>,
+    ) -> Result<(Arc<AllHosts>, Arc<Secrets>), Ending> {
         let access = match config {
             Some((config, _)) => Access::of(config)?,
             None => Access::default(),
