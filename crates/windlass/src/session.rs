@@ -37,8 +37,6 @@ use crate::surroundings::{Surroundings, variable};
 const CONFIG_NAME: &str = "windlass.yaml";
 /// Longest text that is read as a config or a tasklist, in bytes.
 const LONGEST_INPUT: u64 = 1 << 30;
-/// Variables of the environment that plugins see.
-const PLUGIN_ENV: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"];
 
 /// What a verb that may run tasks works with.
 pub(crate) struct Session {
@@ -210,8 +208,6 @@ impl Session {
     /// Ends the session: plugins first, then the sinks; then prints the digest of the run, if there was one.
     pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
         self.plugins.close().await;
-        let view = self.collector.view();
-        let wants_digest = view.run.is_some() && self.common.log_format == LogFormat::Text;
         self.events.end().await;
         let sinks = match tokio::time::timeout(Duration::from_secs(30), self.dispatcher).await {
             Ok(Ok(done)) => done,
@@ -223,8 +219,9 @@ impl Session {
             }
         };
         sinks.map_err(|e| Ending::own("the run could not be recorded", e))?;
-        if wants_digest {
-            crate::output::say(&digest::digest(&self.collector.view()));
+        let view = self.collector.view();
+        if view.run.is_some() && self.common.log_format == LogFormat::Text {
+            crate::output::say(&digest::digest(&view));
         }
         result
     }
@@ -256,15 +253,12 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
     vec![Box::new(Log::new(std::io::stderr(), verbosity, zone))]
 }
 
-/// Plugins get the variables that programs need, and no others.
+/// Plugins see the variables that programs need, and no others.
 fn start_plugins(python_path: PathBuf, events: &Events) -> Arc<Plugins> {
     let events = events.clone();
     Plugins::new(Settings {
         python_path,
-        env: PLUGIN_ENV
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
-            .collect(),
+        env: windlass_plugin::clean_environment(crate::surroundings::variables()),
         limits: windlass_plugin::Limits::default(),
         log: Arc::new(move |level, component, host, tag, message| {
             events.log(level, component, host, tag, message)

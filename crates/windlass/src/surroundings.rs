@@ -73,6 +73,12 @@ impl Surroundings {
     }
 }
 
+/// The whole environment, less what is no UTF-8.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// A variable of the environment, for secret references.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -25,6 +25,9 @@ use crate::interrupt::Interrupt;
 use crate::queue::Queue;
 use crate::secrets::Secrets;
 
+/// Why nothing more starts when the sinks of events are gone.
+const NO_JOURNAL: &str = "the journal could not be written";
+
 /// What a run needs beside its tasklist.
 #[derive(Clone)]
 pub struct Options {
@@ -144,7 +147,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             state.stopped = Some(format!("stage {:?} failed", stage.name));
         }
         if !events.is_open() {
-            state.stopped = Some("the journal could not be written".into());
+            state.stopped = Some(NO_JOURNAL.into());
         }
     }
     let owed: Vec<String> = shared
@@ -227,9 +230,17 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
     let mut queue = Queue::new(jobs.iter().map(|j| j.hosts.clone()), stage.limits);
     let mut running: JoinSet<(usize, JobEnd)> = JoinSet::new();
     let stops_at = stops_at(stage);
+    let mut stopped = None;
     loop {
-        if interrupt.times() >= stops_at || !events.is_open() {
-            queue.stop();
+        if !queue.is_stopped() {
+            if interrupt.times() >= stops_at {
+                stopped = Some("interrupted");
+            } else if !events.is_open() {
+                stopped = Some(NO_JOURNAL);
+            }
+            if stopped.is_some() {
+                queue.stop();
+            }
         }
         while let Some(index) = queue.start() {
             let Some(job) = jobs.get(index) else { break };
@@ -238,8 +249,8 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
         }
         let joined = tokio::select! {
             biased;
-            joined = running.join_next() => joined,
             () = interrupt.reached(stops_at), if !queue.is_stopped() => continue,
+            joined = running.join_next() => joined,
         };
         let Some(Ok((index, end))) = joined else {
             break;
@@ -253,11 +264,7 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
         }
     }
     let over = queue.is_over_budget();
-    let why = if over {
-        format!("stage {:?} failed", stage.name)
-    } else {
-        "interrupted".to_owned()
-    };
+    let why = stopped.map_or_else(|| format!("stage {:?} failed", stage.name), str::to_owned);
     let waiting = queue.waiting();
     for index in &waiting {
         if let Some(job) = jobs.get(*index) {

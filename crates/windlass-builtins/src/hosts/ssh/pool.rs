@@ -1,6 +1,6 @@
 //! The connections of a run: one for each (host, port, user, way there), made when first wanted and again when lost.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -76,6 +76,7 @@ pub(crate) struct Ssh {
     files: KeyFiles,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
     slots: Mutex<Slots>,
+    noted: Mutex<BTreeSet<String>>,
 }
 
 impl Ssh {
@@ -87,6 +88,7 @@ impl Ssh {
             files: KeyFiles::default(),
             known: Mutex::default(),
             slots: Mutex::default(),
+            noted: Mutex::default(),
         }
     }
 
@@ -123,19 +125,42 @@ impl Ssh {
         Ok(Arc::new(Link::new(handle, through)))
     }
 
-    /// The keys of all these: errors only where a key is not as it should be.
-    pub(crate) async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)> {
-        let looked = self.look_at(hosts).await;
-        looked
-            .into_iter()
-            .filter_map(|(host, result)| match result {
-                Ok((key, _, seen)) => {
-                    host_key::trouble(&host, &key.address(), &seen).map(|e| (host, e))
+    /// Connects to all these: errors only where a key is not as it should be.
+    pub(crate) async fn check_keys(
+        self: &Arc<Self>,
+        hosts: &[HostName],
+    ) -> Vec<(HostName, HostError)> {
+        let mut remote: Vec<HostName> = hosts.to_vec();
+        remote.retain(|host| !host.is_local());
+        let reached: Vec<_> = futures_util::stream::iter(remote)
+            .map(|host| {
+                let ssh = self.clone();
+                async move {
+                    let reached = ssh.reach(&host, None).await;
+                    (host, reached.err())
                 }
-                Err(e) if e.kind == HostErrorKind::HostKey => Some((host, e)),
-                Err(_) => None,
             })
+            .buffer_unordered(LOOKS)
             .collect()
+            .await;
+        let mut wrong: Vec<_> = reached
+            .into_iter()
+            .filter_map(|(host, error)| Some((host, error?)))
+            .filter(|(_, error)| error.kind == HostErrorKind::HostKey)
+            .collect();
+        wrong.sort_by(|a, b| a.0.cmp(&b.0));
+        wrong
+    }
+
+    /// What ssh_config and known_hosts say that is not heeded.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_known = known.values().flat_map(|known| known.notes().to_vec());
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes: Vec<String> = noted.iter().cloned().chain(of_known).collect();
+        notes.sort();
+        notes.dedup();
+        notes
     }
 
     /// The keys that all these show, known or not.
@@ -260,9 +285,10 @@ impl Ssh {
         config: &HostConfig,
         trail: Vec<Key>,
     ) -> Result<Ready, HostError> {
+        let limit = self.limit(config);
+        let begun = Instant::now();
         let (stream, through) = self.stream(host, key, config, trail).await?;
         let known = self.known(host, key, config).await?;
-        let limit = self.limit(config);
         let connecting = async {
             let (handle, _): (_, Look) =
                 connect::shake_hands(host, &key.address(), &known, stream).await;
@@ -271,7 +297,7 @@ impl Ssh {
             let passphrase = options
                 .key_passphrase
                 .of(host)
-                .and_then(|secret| options.secrets.get(secret).cloned());
+                .and_then(|secret| Some((secret.clone(), options.secrets.get(secret)?.clone())));
             let agent = options.agent_socket.as_deref();
             match auth::let_in(
                 &mut handle,
@@ -295,7 +321,9 @@ impl Ssh {
                 )),
             }
         };
-        let handle = tokio::time::timeout(limit, connecting)
+        // What it took to get a stream counts, but the login after a jump gets its fair part.
+        let left = limit.saturating_sub(begun.elapsed()).max(limit / 4);
+        let handle = tokio::time::timeout(left, connecting)
             .await
             .map_err(|_| silent(host, key, limit))??;
         Ok((handle, through))
@@ -348,6 +376,10 @@ impl Ssh {
             .await
             .map_err(|e| unreachable(host, e))?
             .map_err(|e| unreachable(host, e))?;
+        self.noted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(resolved.unsupported.iter().cloned());
         let user = spec
             .user
             .clone()

@@ -407,12 +407,9 @@ fn criteria(words: &[String]) -> Result<Vec<Criterion>, String> {
         let mut list = String::new();
         match of {
             Subject::Final | Subject::Canonical => {}
-            // `all` goes alone, or behind `final` or `canonical`.
+            // As lenient as OpenSSH, which means it for `final all`.
             Subject::All => {
-                let behind_final = criteria
-                    .iter()
-                    .all(|c: &Criterion| matches!(c.of, Subject::Final | Subject::Canonical));
-                if negated || criteria.len() > 1 || !behind_final || words.next().is_some() {
+                if criteria.len() > 1 || words.next().is_some() {
                     return Err("`all` stands alone, or behind `final` or `canonical`".into());
                 }
             }
