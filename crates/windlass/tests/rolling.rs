@@ -1,7 +1,6 @@
 //! The main job on real input: the example `rolling`, three sshd with a service under runit each, behind HAProxy.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
-#![allow(clippy::panic, reason = "the functions that tests share are tests")]
 
 mod support;
 

@@ -2,12 +2,11 @@
 //! under strace, which writes down every byte that any `sh` below it read from its standard input.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
-#![allow(clippy::panic, reason = "the functions that tests share are tests")]
 
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::shop::Shop;
@@ -24,6 +23,9 @@ enum Done {
 #[test]
 fn the_host_was_given_what_show_prints() {
     let shop = Shop::up();
+    // so that there is one order of things on a host
+    let (keep, one) = ("keep_versions: 2", "non_deploy_concurrency_per_host: 1");
+    shop.edit_config(keep, &format!("{keep}\n{one}"));
     shop.deploy("1.0.0").expect(0);
     let saved = shop.at("plan.json");
     shop.with_release("plan", "2.0.0", &["--save", &saved])
@@ -32,7 +34,7 @@ fn the_host_was_given_what_show_prints() {
     let shown = shown_steps(&shown.expect(0).stdout);
     let traces = shop.path().join("traces");
     std::fs::create_dir(&traces).unwrap();
-    trace_sshd(&shop, "app1", &traces);
+    let _traced = trace_sshd(&shop, "app1", &traces);
     shop.windlass("deploy", &["--tasklist", &saved]).expect(0);
 
     let mut done = Vec::new();
@@ -87,7 +89,7 @@ fn shown_steps(text: &str) -> Vec<Done> {
 }
 
 /// Ends the sshd of a host and starts it again under strace, one file a process in `traces`.
-fn trace_sshd(shop: &Shop, host: &str, traces: &Path) {
+fn trace_sshd(shop: &Shop, host: &str, traces: &Path) -> Traced {
     let pid_file = shop.path().join(format!("pids/sshd-{host}"));
     let pid: u32 = std::fs::read_to_string(&pid_file)
         .unwrap()
@@ -107,7 +109,7 @@ fn trace_sshd(shop: &Shop, host: &str, traces: &Path) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let log = std::fs::File::create(shop.path().join("strace.log")).unwrap();
-    let child = Command::new("strace")
+    let strace = Command::new("strace")
         .args(["-ff", "-ttt", "-xx", "-s", "200000"])
         .args(["-e", "trace=read,execve", "-o"])
         .arg(traces.join("trace"))
@@ -117,13 +119,24 @@ fn trace_sshd(shop: &Shop, host: &str, traces: &Path) {
         .stderr(log)
         // by this the example's `down` knows what is its own
         .env("WINDLASS_EXAMPLE", shop.path())
-        .spawn()
-        .unwrap();
-    std::fs::write(&pid_file, format!("{}\n", child.id())).unwrap();
+        .spawn();
+    let traced = Traced(strace.unwrap());
+    std::fs::write(&pid_file, format!("{}\n", traced.0.id())).unwrap();
     while std::net::TcpStream::connect(address).is_err() {
         let log = std::fs::read_to_string(shop.path().join("strace.log")).unwrap();
         assert!(Instant::now() < end, "no sshd under strace: {log}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+    traced
+}
+
+/// An sshd under strace. What strace leaves behind is ended by the example's `down`.
+struct Traced(Child);
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

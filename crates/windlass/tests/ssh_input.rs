@@ -83,11 +83,10 @@ fn a_silent_host() {
     insta::assert_snapshot!(site.shown(&ran).replace(&port.to_string(), "PORT"));
 }
 
-/// Expects that nothing was begun, and that nobody so much as tried to log in.
+/// Expects that nothing was begun.
 fn refused(site: &Site, ran: Ran) -> String {
     let ran = ran.expect(2);
     assert!(!site.place.path().join(".state/windlass/runs").exists());
-    assert!(!site.sshd.log().contains("Accepted"));
     let mut text = site.shown(&ran);
     while let Some(at) = text.find("SHA256:") {
         let end = text[at..].find(|c: char| c.is_whitespace() || "),;".contains(c));

@@ -1,6 +1,7 @@
 //! A directory to run `windlass` in, with state and cache of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
+#![allow(clippy::panic, reason = "what tests share is a test, too")]
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 pub(crate) mod shop;
