@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
@@ -116,6 +117,10 @@ impl Session {
             self.events
                 .log(Level::Warning, "Config", None, None, &warning.one_line());
         }
+        if let Some(seconds) = config.plugin_time_limit()? {
+            self.plugins
+                .limit_calls(Duration::from_secs(u64::from(seconds)));
+        }
         Ok(Some((
             config,
             folder_of(&path, &self.surroundings.directory),
@@ -213,16 +218,15 @@ impl Session {
     pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
         self.plugins.close().await;
         self.events.end().await;
-        let sinks =
-            match tokio::time::timeout(std::time::Duration::from_secs(30), self.dispatcher).await {
-                Ok(Ok(done)) => done,
-                Ok(Err(panic)) => return Err(Ending::own("a sink of events broke", panic)),
-                Err(_) => {
-                    return Err(Ending::Own(
-                        "the sinks of events did not end within 30 s".into(),
-                    ));
-                }
-            };
+        let sinks = match tokio::time::timeout(Duration::from_secs(30), self.dispatcher).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => return Err(Ending::own("a sink of events broke", panic)),
+            Err(_) => {
+                return Err(Ending::Own(
+                    "the sinks of events did not end within 30 s".into(),
+                ));
+            }
+        };
         sinks.map_err(|e| Ending::own("the run could not be recorded", e))?;
         let view = self.collector.view();
         if view.run.is_some() && self.common.log_format == LogFormat::Text {
