@@ -252,7 +252,7 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
     let zone = TimeZone::system();
     if surroundings.is_terminal && !common.quiet {
         let progress = Progress::new();
-        let log = Log::new(progress.lines(), verbosity, zone);
+        let log = Log::new(progress.lines(), verbosity, zone).calm();
         return vec![Box::new(log), Box::new(progress)];
     }
     vec![Box::new(Log::new(std::io::stderr(), verbosity, zone))]
