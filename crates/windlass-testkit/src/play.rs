@@ -120,6 +120,7 @@ impl Play {
         let report = run(
             &prepared,
             Options {
+                resume: None,
                 run: id,
                 by: "tester@here".into(),
                 hosts: Arc::new(self.hosts),
