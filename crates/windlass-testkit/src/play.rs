@@ -106,9 +106,7 @@ impl Play {
         let id = RunId::new("run-1").ok_or_else(|| std::io::Error::other("run-1 is no id"))?;
         let report = clock.block_on(self.run(id, events));
         drop(clock);
-        let dispatched = beside
-            .block_on(dispatched)
-            .map_err(std::io::Error::other)?;
+        let dispatched = beside.block_on(dispatched).map_err(std::io::Error::other)?;
         let events = std::mem::take(&mut *keep.kept.lock().unwrap_or_else(PoisonError::into_inner));
         if keep.cut.is_none_or(|cut| events.len() < cut) {
             dispatched?;
@@ -129,9 +127,7 @@ impl Play {
             started: None,
         };
         let resume = match self.resume {
-            Some((before, told)) => {
-                Some(Arc::new(resumption(&prepared, before, told, process)?))
-            }
+            Some((before, told)) => Some(Arc::new(resumption(&prepared, before, told, process)?)),
             None => None,
         };
         let (interrupter, interrupt) = interrupt();

@@ -9,12 +9,12 @@ use windlass_engine::executor::{self, Options, Prepared, prepare};
 use windlass_engine::host::Hosts;
 use windlass_engine::journal;
 use windlass_engine::secrets::Secrets;
-use windlass_model::{HostName, RunId};
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::step::Level;
 use windlass_model::tasklist::{self, Tasklist};
 use windlass_model::tree::Map;
+use windlass_model::{HostName, RunId};
 
 use crate::cli::Inputs;
 use crate::ending::{self, Ending};
@@ -185,7 +185,12 @@ fn new_run(
     };
     journal::keep_tasklist(&state, &run, tasklist)
         .and_then(|_| origin.keep(&state, &run))
-        .map_err(|e| Ending::own(format!("the run cannot be recorded in {}", state.display()), e))?;
+        .map_err(|e| {
+            Ending::own(
+                format!("the run cannot be recorded in {}", state.display()),
+                e,
+            )
+        })?;
     Ok(run)
 }
 

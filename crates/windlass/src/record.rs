@@ -21,7 +21,10 @@ pub(crate) fn find(state: &Path, named: &str) -> Result<RunId, Ending> {
     if let Some(run) = runs.iter().find(|r| r.as_str() == named) {
         return Ok(run.clone());
     }
-    let begin_so: Vec<&RunId> = runs.iter().filter(|r| r.as_str().starts_with(named)).collect();
+    let begin_so: Vec<&RunId> = runs
+        .iter()
+        .filter(|r| r.as_str().starts_with(named))
+        .collect();
     match begin_so.as_slice() {
         [run] if !named.is_empty() => Ok((*run).clone()),
         [] | [_] => Err(unknown(state, named)),

@@ -135,18 +135,23 @@ impl RunView {
     /// Hosts that the operator left out and that something was to be done on.
     pub(crate) fn behind(&self) -> Vec<&HostName> {
         let is_behind = |host: &&HostName| {
-            let left = |t: &&TaskView| matches!(t.outcome, Some(Outcome::NotRun(_) | Outcome::Unknown(_)));
-            self.ended.values().filter(left).any(|t| t.task.host == **host)
+            let left =
+                |t: &&TaskView| matches!(t.outcome, Some(Outcome::NotRun(_) | Outcome::Unknown(_)));
+            self.ended
+                .values()
+                .filter(left)
+                .any(|t| t.task.host == **host)
         };
         self.without.iter().filter(is_behind).collect()
     }
 
     /// Whether something is left, and nobody is at it.
     pub(crate) fn can_be_resumed(&self) -> bool {
-        self.run.is_some() && match self.end {
-            Some(RunEnd::Succeeded) => !self.behind().is_empty(),
-            _ => true,
-        }
+        self.run.is_some()
+            && match self.end {
+                Some(RunEnd::Succeeded) => !self.behind().is_empty(),
+                _ => true,
+            }
     }
 
     /// How many tasks came to an outcome of this word.

@@ -159,7 +159,9 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
                 stage: number,
                 name: stage.name.clone(),
                 jobs: left.len(),
-                tasks: tasks.filter(|t| shared.decision(t) != Decision::Skip).count(),
+                tasks: tasks
+                    .filter(|t| shared.decision(t) != Decision::Skip)
+                    .count(),
             })
             .await;
         let ok = run_stage(stage, left, &shared, &mut state).await;
@@ -241,7 +243,10 @@ async fn begin(prepared: &Prepared, options: &Options) {
     };
     events.send(resumed).await;
     left_out(options).await;
-    for task in prepared.tasks().filter(|t| told.assume_done.contains(&t.id)) {
+    for task in prepared
+        .tasks()
+        .filter(|t| told.assume_done.contains(&t.id))
+    {
         let outcome = Outcome::Skipped("it was done, the operator says".into());
         finished(events, task, outcome).await;
     }

@@ -161,7 +161,10 @@ impl Resumption {
                     so_far.sent_now = true;
                     so_far.past = Past::Begun(None);
                 }
-                for key in index.get(&task.id).map_or(Vec::new(), |t| t.1.code.owes().opens) {
+                for key in index
+                    .get(&task.id)
+                    .map_or(Vec::new(), |t| t.1.code.owes().opens)
+                {
                     self.owed.entry(key).or_insert(task.id);
                 }
             }
@@ -221,7 +224,10 @@ impl Resumption {
     }
 
     fn closed_by(&mut self, index: &Index<'_>, id: TaskId) {
-        for key in index.get(&id).map_or(Vec::new(), |t| t.1.code.owes().closes) {
+        for key in index
+            .get(&id)
+            .map_or(Vec::new(), |t| t.1.code.owes().closes)
+        {
             self.owed.remove(&key);
         }
     }
@@ -275,10 +281,7 @@ impl Resumption {
                 _ if !seen.insert(id) => ("is named twice", "say one thing about it"),
                 None => ("is not in the run", "`windlass runs show` lists its tasks"),
                 Some(Past::NotBegun) => ("was not begun", "it is done when its turn comes"),
-                Some(Past::Done) => (
-                    "is done",
-                    "`--redo HOST` does all of a host again",
-                ),
+                Some(Past::Done) => ("is done", "`--redo HOST` does all of a host again"),
                 Some(Past::Begun(_) | Past::Failed) => continue,
             };
             faults.push(Diagnostic::error(format!("{option} {id}: that task {why}")).hint(hint));
@@ -314,14 +317,21 @@ impl Resumption {
             return true;
         };
         let so_far = self.jobs.get(&(first.id.stage, first.id.task));
-        let owes_receipt = job.receipt.is_some() && so_far.is_some_and(|j| j.begun && !j.has_receipt);
-        !owes_receipt && job.tasks.iter().all(|t| self.decision(t.id) == Decision::Skip)
+        let owes_receipt =
+            job.receipt.is_some() && so_far.is_some_and(|j| j.begun && !j.has_receipt);
+        !owes_receipt
+            && job
+                .tasks
+                .iter()
+                .all(|t| self.decision(t.id) == Decision::Skip)
     }
 
     /// Whether a job was begun; what its host runs is no reason to skip it then.
     pub(crate) fn is_begun(&self, job: &PreparedJob) -> bool {
         let first = job.tasks.first().map(|t| (t.id.stage, t.id.task));
-        first.and_then(|id| self.jobs.get(&id)).is_some_and(|j| j.begun)
+        first
+            .and_then(|id| self.jobs.get(&id))
+            .is_some_and(|j| j.begun)
     }
 
     /// The version that stood on a job's host before the run, as the run's own receipt there says.
@@ -332,7 +342,10 @@ impl Resumption {
 
     /// What a job opened and nothing closed.
     pub(crate) fn opened_by(&self, job: &PreparedJob) -> BTreeSet<String> {
-        let opened = self.owed.iter().filter(|(_, id)| job.tasks.iter().any(|t| t.id == **id));
+        let opened = self
+            .owed
+            .iter()
+            .filter(|(_, id)| job.tasks.iter().any(|t| t.id == **id));
         opened.map(|(key, _)| key.clone()).collect()
     }
 
@@ -343,17 +356,30 @@ impl Resumption {
 
     /// Keys whose opening (true) or closing (false) was never told: the task and the key.
     pub(crate) fn untold(&self) -> Vec<(TaskId, String, bool)> {
-        let new = self.owed.iter().filter(|(key, _)| !self.told_owed.contains_key(*key));
-        let gone = self.told_owed.iter().filter(|(key, _)| !self.owed.contains_key(*key));
+        let new = self
+            .owed
+            .iter()
+            .filter(|(key, _)| !self.told_owed.contains_key(*key));
+        let gone = self
+            .told_owed
+            .iter()
+            .filter(|(key, _)| !self.owed.contains_key(*key));
         let new = new.map(|(key, id)| (*id, key.clone(), true));
-        new.chain(gone.map(|(key, id)| (*id, key.clone(), false))).collect()
+        new.chain(gone.map(|(key, id)| (*id, key.clone(), false)))
+            .collect()
     }
 
     /// Keys that are owed and that no task which is left closes.
     pub(crate) fn unpayable(&self, prepared: &Prepared) -> Vec<String> {
-        let left = prepared.tasks().filter(|t| self.decision(t.id) != Decision::Skip);
+        let left = prepared
+            .tasks()
+            .filter(|t| self.decision(t.id) != Decision::Skip);
         let closed: HashSet<String> = left.flat_map(|t| t.code.owes().closes).collect();
-        self.owed.keys().filter(|key| !closed.contains(*key)).cloned().collect()
+        self.owed
+            .keys()
+            .filter(|key| !closed.contains(*key))
+            .cloned()
+            .collect()
     }
 
     /// How many tasks are left.
@@ -374,5 +400,8 @@ fn unknown_host(host: &HostName, hosts: &BTreeSet<&HostName>) -> Diagnostic {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`windlass runs show` lists its hosts".to_owned(),
     };
-    Diagnostic::error(format!("--redo {host}: no task of the run is for that host")).hint(hint)
+    Diagnostic::error(format!(
+        "--redo {host}: no task of the run is for that host"
+    ))
+    .hint(hint)
 }

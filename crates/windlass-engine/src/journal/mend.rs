@@ -36,7 +36,8 @@ pub(super) fn whole_length(mut file: &File) -> io::Result<(u64, bool)> {
             Some(_) => {}
         }
         if is_whole && !is_event && serde_json::from_slice::<serde_json::Value>(&line).is_ok() {
-            let why = format!("line {number} is no event that this Windlass knows; a newer one wrote it");
+            let why =
+                format!("line {number} is no event that this Windlass knows; a newer one wrote it");
             return Err(damaged(why));
         }
     }

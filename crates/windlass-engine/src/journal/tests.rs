@@ -65,7 +65,10 @@ fn damage_elsewhere_and_newer_events_are_left_alone() {
     let lines: Vec<&str> = text.lines().collect();
     let damaged = format!("{}\nrubbish\n{}\n", lines[0], lines[2]);
     let newer = format!("{text}{{\"at\": 3, \"event\": \"of_tomorrow\"}}\n");
-    for (text, wanted) in [(damaged, "line 2 is damaged"), (newer, "a newer one wrote it")] {
+    for (text, wanted) in [
+        (damaged, "line 2 is damaged"),
+        (newer, "a newer one wrote it"),
+    ] {
         fs::write(&path, &text).unwrap();
         let error = Journal::append_to(state.path(), &run).err().unwrap();
         assert!(error.to_string().contains(wanted), "{error}");

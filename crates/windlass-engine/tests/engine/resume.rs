@@ -70,7 +70,9 @@ impl Story {
 
     fn unknown(run: &Run) -> Vec<TaskId> {
         let of = |what: &What| match what {
-            What::TaskFinished { task, outcome, .. } if outcome.word() == "unknown" => Some(task.id),
+            What::TaskFinished { task, outcome, .. } if outcome.word() == "unknown" => {
+                Some(task.id)
+            }
             _ => None,
         };
         run.events.iter().filter_map(of).collect()
@@ -92,7 +94,11 @@ impl Story {
             assert!(!keeps, "asked, though the hosts know");
             let unknown = Self::unknown(&run);
             // Those that were not looked at are not asked for.
-            let asked = unknown.iter().filter(|id| run.outcome(&id.to_string()).to_string().contains("--run-again"));
+            let asked = unknown.iter().filter(|id| {
+                run.outcome(&id.to_string())
+                    .to_string()
+                    .contains("--run-again")
+            });
             for id in asked {
                 let script = &scripts.iter().find(|(of, _)| of == id).unwrap().1;
                 match self.times(script) {
@@ -132,7 +138,10 @@ fn random(stages: &[Vec<Vec<u8>>]) -> (Value, Vec<(TaskId, String)>) {
                     let last = links.len() as u32 + 1;
                     let script = format!("close {s}.{j}");
                     scripts.push((TaskId::new(s, j, last), script.clone()));
-                    links.push(with(one("safe", "h1", &script), json!({"closes": [format!("k {s}.{j}")]})));
+                    links.push(with(
+                        one("safe", "h1", &script),
+                        json!({"closes": [format!("k {s}.{j}")]}),
+                    ));
                     json!(links)
                 })
                 .collect();
@@ -149,7 +158,8 @@ fn cut_and_go_on(tasklist: &Value, scripts: &[(TaskId, String)], cut: usize, kee
     story.to_its_end(scripts, keeps);
     for (id, script) in scripts {
         let times = story.times(script);
-        let task = &tasklist["stages"][id.stage as usize - 1]["tasks"][id.task as usize - 1][id.link as usize - 1];
+        let task = &tasklist["stages"][id.stage as usize - 1]["tasks"][id.task as usize - 1]
+            [id.link as usize - 1];
         match task["repeat"].as_str() {
             Some("safe") => assert!(times >= 1, "{id} was not done, cut at {cut}"),
             _ => assert_eq!(times, 1, "{id}, cut at {cut}, keeps: {keeps}"),
@@ -201,7 +211,8 @@ fn chain() -> Value {
 fn cut_at_work(script: Value) -> Story {
     let mut story = Story::new(chain(), self::script(script));
     let whole = play(chain(), Script::default()).events;
-    let sent = |w: &What| matches!(w, What::TaskSent { task, .. } if task.id == TaskId::new(1, 1, 2));
+    let sent =
+        |w: &What| matches!(w, What::TaskSent { task, .. } if task.id == TaskId::new(1, 1, 2));
     story.cut(whole.iter().position(sent).unwrap() + 1);
     story
 }
@@ -217,14 +228,24 @@ fn a_chain_goes_on_where_it_failed_and_pays_what_it_owes() {
     let run = story.resume(Script::default(), Told::default());
     assert_eq!(run.end(), RunEnd::Succeeded);
     assert_eq!(run.words(&["1.1.2", "1.1.3"]), ["changed"; 2]);
-    assert!(run.outcomes("1.1.1").is_empty(), "it is done, and not told again");
-    assert_eq!((run.owed(), run.report.owed.len()), (vec!["-k".to_owned()], 0));
+    assert!(
+        run.outcomes("1.1.1").is_empty(),
+        "it is done, and not told again"
+    );
+    assert_eq!(
+        (run.owed(), run.report.owed.len()),
+        (vec!["-k".to_owned()], 0)
+    );
     assert_eq!((story.times("drain"), story.times("work")), (1, 2));
     let attempts = story.events.iter().filter_map(|w| match w {
         What::TaskSent { task, attempt } if task.id.link == 2 => Some(*attempt),
         _ => None,
     });
-    assert_eq!(attempts.collect::<Vec<_>>(), [1, 2], "attempts go on counting");
+    assert_eq!(
+        attempts.collect::<Vec<_>>(),
+        [1, 2],
+        "attempts go on counting"
+    );
 }
 
 #[test]
@@ -240,29 +261,47 @@ fn what_ended_badly_meanwhile_has_failed() {
     let mut story = cut_at_work(json!([]));
     let run = story.resume(kept(json!({"then": {"status": 3}})), Told::default());
     assert_eq!(run.words(&["1.1.2", "1.1.3"]), ["failed", "not run"]);
-    assert_eq!((run.end(), run.report.owed.clone()), (RunEnd::Failed, vec!["k".to_owned()]));
+    assert_eq!(
+        (run.end(), run.report.owed.clone()),
+        (RunEnd::Failed, vec!["k".to_owned()])
+    );
     let before = story.times("work");
     let run = story.resume(Script::default(), Told::default());
-    assert_eq!((run.end(), story.times("work")), (RunEnd::Succeeded, before + 1));
+    assert_eq!(
+        (run.end(), story.times("work")),
+        (RunEnd::Succeeded, before + 1)
+    );
 }
 
 #[test]
 fn what_nobody_knows_is_asked() {
     let id = TaskId::new(1, 1, 2);
-    let again = Told { run_again: vec![id], ..Told::default() };
-    let done = Told { assume_done: vec![id], ..Told::default() };
+    let again = Told {
+        run_again: vec![id],
+        ..Told::default()
+    };
+    let done = Told {
+        assume_done: vec![id],
+        ..Told::default()
+    };
     for (told, more) in [(again, 1), (done, 0)] {
         let mut story = cut_at_work(json!([]));
         for _ in 0..2 {
             let run = story.resume(kept(json!({"then": "cut_off"})), Told::default());
             assert_eq!(run.words(&["1.1.2", "1.1.3"]), ["unknown", "not run"]);
             let asks = run.outcome("1.1.2").to_string();
-            assert!(asks.contains("--assume-done 1.1.2") && asks.contains("--run-again 1.1.2"), "{asks}");
+            assert!(
+                asks.contains("--assume-done 1.1.2") && asks.contains("--run-again 1.1.2"),
+                "{asks}"
+            );
             assert_eq!(run.end(), RunEnd::Unknown);
         }
         let before = story.times("work");
         let run = story.resume(Script::default(), told);
-        assert_eq!((run.end(), story.times("work")), (RunEnd::Succeeded, before + more));
+        assert_eq!(
+            (run.end(), story.times("work")),
+            (RunEnd::Succeeded, before + more)
+        );
     }
 }
 
@@ -279,28 +318,49 @@ fn a_host_that_cannot_be_asked_leaves_it_unknown() {
 #[test]
 fn work_that_was_ended_from_here_is_not_just_done_again() {
     let slow = with(one("ask", "h1", "work"), json!({"time_limit": 5}));
-    let mut story = Story::new(one_stage(json!([slow])), script(json!([{"on": "work", "hangs": true}])));
+    let mut story = Story::new(
+        one_stage(json!([slow])),
+        script(json!([{"on": "work", "hangs": true}])),
+    );
     story.cut(1000);
     let run = story.resume(kept(json!({"then": "cut_off"})), Told::default());
-    assert_eq!((run.words(&["1.1.1"]), story.times("work")), (vec!["unknown"], 1));
+    assert_eq!(
+        (run.words(&["1.1.1"]), story.times("work")),
+        (vec!["unknown"], 1)
+    );
 }
 
 #[test]
 fn a_distrusted_host_is_done_again_from_the_start() {
     let jobs = json!([chain()["stages"][0]["tasks"][0], one("ask", "h2", "other")]);
-    let mut story = Story::new(one_stage(jobs), script(json!([{"on": "enable", "status": 1}])));
+    let mut story = Story::new(
+        one_stage(jobs),
+        script(json!([{"on": "enable", "status": 1}])),
+    );
     story.cut(1000);
-    let told = Told { redo: vec![HostName::new("h1")], ..Told::default() };
+    let told = Told {
+        redo: vec![HostName::new("h1")],
+        ..Told::default()
+    };
     let run = story.resume(Script::default(), told);
     assert_eq!(run.words(&["1.1.1", "1.1.2", "1.1.3"]), ["changed"; 3]);
-    assert_eq!((run.end(), run.owed()), (RunEnd::Succeeded, vec!["-k".to_owned()]));
-    assert_eq!(["drain", "work", "enable", "other"].map(|s| story.times(s)), [2, 2, 2, 1]);
+    assert_eq!(
+        (run.end(), run.owed()),
+        (RunEnd::Succeeded, vec!["-k".to_owned()])
+    );
+    assert_eq!(
+        ["drain", "work", "enable", "other"].map(|s| story.times(s)),
+        [2, 2, 2, 1]
+    );
 }
 
 #[test]
 fn what_is_owed_and_can_be_paid_by_nothing_is_said() {
     let mut story = Story::new(
-        one_stage(json!([with(one("safe", "h1", "drain"), json!({"opens": ["k"]})), one("safe", "h2", "bad")])),
+        one_stage(json!([
+            with(one("safe", "h1", "drain"), json!({"opens": ["k"]})),
+            one("safe", "h2", "bad")
+        ])),
         script(json!([{"on": "bad", "status": 1}])),
     );
     story.cut(1000);
@@ -342,10 +402,19 @@ fn the_receipt_tells_what_was_there_before_the_run() {
     };
     let receipts: Vec<_> = story.events.iter().filter_map(of).collect();
     let from = Some("1.0".to_owned());
-    assert_eq!(receipts, [("failed".to_owned(), from.clone()), ("succeeded".to_owned(), from)]);
+    assert_eq!(
+        receipts,
+        [
+            ("failed".to_owned(), from.clone()),
+            ("succeeded".to_owned(), from)
+        ]
+    );
     let run = story.resume(script(json!([stands("2.0")])), Told::default());
     let started = |w: &What| matches!(w, What::StageStarted { .. } | What::Receipt { .. });
-    assert!(!run.events.iter().any(started), "nothing is left, the receipt neither");
+    assert!(
+        !run.events.iter().any(started),
+        "nothing is left, the receipt neither"
+    );
 }
 
 #[test]
@@ -356,7 +425,12 @@ fn a_receipt_that_is_missing_is_left_when_all_else_is_done() {
     ]});
     let whole = play(list.clone(), Script::default()).events;
     let mut story = Story::new(list, Script::default());
-    story.cut(whole.iter().position(|w| matches!(w, What::Receipt { .. })).unwrap());
+    story.cut(
+        whole
+            .iter()
+            .position(|w| matches!(w, What::Receipt { .. }))
+            .unwrap(),
+    );
     let run = story.resume(Script::default(), Told::default());
     assert!(run.events.iter().any(|w| matches!(w, What::Receipt { .. })));
     assert_eq!((run.end(), story.times("drain")), (RunEnd::Succeeded, 1));

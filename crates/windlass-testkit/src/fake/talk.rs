@@ -85,7 +85,10 @@ impl Conversation for FakeTalk {
                 stderr: String::new(),
             }])
         };
-        let was_done = record.done.iter().any(|d| d.task == task && d.host == self.host);
+        let was_done = record
+            .done
+            .iter()
+            .any(|d| d.task == task && d.host == self.host);
         Ok(match remains.then {
             Then::ByTrace if was_done => ended(0),
             Then::ByTrace => Kept::NotBegun,
@@ -155,7 +158,9 @@ impl Shell {
         let (rule, end) = {
             let mut record = self.hosts.record();
             let rule = match text.strip_prefix("was done: ") {
-                Some(other) => Rule::default().status(i32::from(!record.was_done(&self.host, other))),
+                Some(other) => {
+                    Rule::default().status(i32::from(!record.was_done(&self.host, other)))
+                }
                 None => record.script.rule(&self.host, &text),
             };
             if rule.lost != Some(Lost::Before) {

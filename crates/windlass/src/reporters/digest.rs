@@ -93,7 +93,10 @@ pub(crate) fn digest(view: &RunView) -> String {
             _ => format!("windlass runs show {run}"),
         };
         let _ = match view.can_be_resumed() {
-            true => writeln!(text, "\n  more: {look}\n  next: windlass deploy --resume {run}"),
+            true => writeln!(
+                text,
+                "\n  more: {look}\n  next: windlass deploy --resume {run}"
+            ),
             false => writeln!(text, "\n  next: {look}"),
         };
     }

@@ -151,7 +151,9 @@ impl JobRun<'_> {
         loop {
             let kept = match self.recall(&target, &keep, id).await {
                 Ok(kept) => kept,
-                Err(failure) => return Came::Unknown(format!("its host cannot be asked: {failure}")),
+                Err(failure) => {
+                    return Came::Unknown(format!("its host cannot be asked: {failure}"));
+                }
             };
             match kept {
                 Kept::NotBegun if is_kept => return Came::Undone,
@@ -198,7 +200,9 @@ impl JobRun<'_> {
     /// The end of the front task by the replies that its host kept.
     async fn verdict_of(&mut self, replies: Vec<Reply>) -> Came {
         for reply in replies {
-            if let (Some(front), Reply::Ran { stdout, stderr, .. }) = (self.flights.front_mut(), &reply) {
+            if let (Some(front), Reply::Ran { stdout, stderr, .. }) =
+                (self.flights.front_mut(), &reply)
+            {
                 use windlass_model::event::Stream;
                 let index = front.index;
                 let mut lines = Vec::new();
