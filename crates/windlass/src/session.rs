@@ -19,13 +19,14 @@ use windlass_engine::secrets::Secrets;
 use windlass_model::SecretRef;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Severity, Source};
-use windlass_model::event::What;
+use windlass_model::event::{Event, What};
 use windlass_model::step::Level;
 use windlass_model::tree::Map;
 
 use crate::access::Access;
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
+use crate::process;
 use crate::program::Program;
 use crate::reporters::digest::{self, Collector};
 use crate::reporters::json::JsonLines;
@@ -62,7 +63,7 @@ impl Session {
         let collector = Collector::default();
         let state = program.state_dir();
         let mut sinks: Vec<Box<dyn Sink>> =
-            vec![Box::new(LazyJournal::new(state, std::process::id()))];
+            vec![Box::new(LazyJournal::new(state, process::this()))];
         sinks.extend(reporters(&program.common, &program.surroundings));
         sinks.push(Box::new(collector.clone()));
         let (events, dispatcher) = Events::start(sinks);
@@ -84,6 +85,11 @@ impl Session {
     /// Where runs are recorded.
     pub(crate) fn state_dir(&self) -> PathBuf {
         state_dir(&self.common, &self.surroundings)
+    }
+
+    /// Takes up what happened in a run before it was resumed, for its digest.
+    pub(crate) fn remember(&self, before: &[Event]) {
+        self.collector.take(before);
     }
 
     /// Loads the config that was named, or the nearest `windlass.yaml`; `None` when there is neither.
