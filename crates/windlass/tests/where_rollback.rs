@@ -6,99 +6,51 @@
 mod support;
 
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Place, Ran};
+use support::Ran;
+use support::shop::Shop;
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../examples/rolling")
-        .join(name)
-}
+/// The example, and what is asked of it here.
+struct Demo(Shop);
 
-/// The example, up; down when dropped.
-struct Demo {
-    place: Place,
-}
+impl Deref for Demo {
+    type Target = Shop;
 
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let down = Command::new(script("down")).arg(self.dir()).output();
-        if let Ok(down) = down
-            && !down.status.success()
-        {
-            eprintln!("{}", String::from_utf8_lossy(&down.stderr));
-        }
+    fn deref(&self) -> &Shop {
+        &self.0
     }
 }
 
 impl Demo {
     fn up() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let demo = Self {
-            place: Place::new(),
-        };
-        // The user of the hosts enters it too.
-        fs::set_permissions(demo.place.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        demo.script("up", &[]);
-        demo.edit("control_timeout: 20", "control_timeout: 3");
-        demo
+        Self(Shop::up())
     }
 
-    fn dir(&self) -> PathBuf {
-        self.place.path().join("demo")
-    }
-
-    fn script(&self, name: &str, arguments: &[&str]) {
-        let output = Command::new(script(name))
-            .arg(self.dir())
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{name}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-
-    fn edit(&self, from: &str, to: &str) {
-        let path = self.dir().join("windlass.yaml");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{text}");
-        fs::write(path, text.replace(from, to)).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.place.command(arguments);
-        command
-            .arg("--config")
-            .arg(self.dir().join("windlass.yaml"))
-            .arg("--ssh-config")
-            .arg(self.dir().join("ssh_config"));
+    /// A verb with the example's config.
+    fn asked(&self, arguments: &[&str]) -> Command {
+        let (verb, more) = arguments.split_first().unwrap();
+        let mut command = self.command(verb, more);
+        command.arg("--config").arg(self.at("windlass.yaml"));
         command
     }
 
-    fn windlass(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
+    fn ask(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.asked(arguments).output().unwrap())
     }
 
     /// From a machine that never deployed.
     fn elsewhere(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.command(arguments);
+        let mut command = self.asked(arguments);
         command
             .env("XDG_STATE_HOME", self.place.path().join(".elsewhere"))
             .env("USER", "night");
         Ran::of(command.output().unwrap())
-    }
-
-    fn deploy(&self, version: &str) -> Ran {
-        let release = self.dir().join("releases").join(version);
-        self.windlass(&["deploy", "--directory", release.to_str().unwrap()])
     }
 
     /// What `where --json` says, by host.
@@ -117,15 +69,7 @@ impl Demo {
     }
 
     fn webapps(&self, host: &str) -> PathBuf {
-        self.dir().join(format!("hosts/{host}/opt/webapps"))
-    }
-
-    fn names(&self, host: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.webapps(host)).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
-        names.sort();
-        names
+        self.path().join(format!("hosts/{host}/opt/webapps"))
     }
 
     /// The runs that were started here, the newest last.
@@ -134,16 +78,23 @@ impl Demo {
         serde_json::from_str(&ran.stdout).unwrap()
     }
 
-    fn last_run(&self) -> String {
-        self.runs().last().unwrap()["id"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+    /// The id of the newest of them.
+    fn newest(&self) -> String {
+        let run = self.last_run();
+        run["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A release that answers every request with status 500.
+    fn make_broken(&self, version: &str) {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/rolling");
+        let mut make = Command::new(example.join("make-release"));
+        make.arg(self.path()).args([version, "--broken"]);
+        assert!(make.output().unwrap().status.success());
     }
 
     /// From here on the check of a host does not pass for a version.
     fn spoil(&self, host: &str, version: &str) {
-        let health = self.dir().join(format!("hosts/{host}/bin/health"));
+        let health = self.path().join(format!("hosts/{host}/bin/health"));
         let text = fs::read_to_string(&health).unwrap();
         let link = self.webapps(host).join("shop");
         let spoilt = format!(
@@ -151,22 +102,6 @@ impl Demo {
             link.display()
         );
         fs::write(health, text.replacen("#!/bin/sh\n", &spoilt, 1)).unwrap();
-    }
-
-    /// Servers that the load balancer was told to leave out.
-    fn drained(&self) -> Vec<String> {
-        use std::io::{Read, Write};
-        let mut socket =
-            std::os::unix::net::UnixStream::connect(self.dir().join("haproxy.sock")).unwrap();
-        socket.write_all(b"show servers state web\n").unwrap();
-        let mut text = String::new();
-        socket.read_to_string(&mut text).unwrap();
-        let servers = text.lines().filter(|line| line.contains(" app"));
-        servers
-            .map(|line| line.split(' ').collect::<Vec<_>>())
-            .filter(|words| words[6] != "0")
-            .map(|words| words[3].to_owned())
-            .collect()
     }
 }
 
@@ -179,7 +114,7 @@ fn what_changed_two_hosts_and_failed_on_the_third_goes_back() {
         "nothing is there yet"
     );
     demo.deploy("1.0.0").expect(0);
-    let first = demo.last_run();
+    let first = demo.newest();
     for row in demo.rows() {
         assert_eq!(row["release"], "1.0.0");
         assert_eq!(row["run"], first.as_str());
@@ -205,7 +140,7 @@ fn what_changed_two_hosts_and_failed_on_the_third_goes_back() {
 
     demo.spoil("app3", "2.0.0");
     demo.deploy("2.0.0").expect(1);
-    let second = demo.last_run();
+    let second = demo.newest();
     assert_eq!(demo.releases(), ["2.0.0"; 3]);
     assert_eq!(demo.each("result"), ["succeeded", "succeeded", "failed"]);
     assert_eq!(demo.each("healthy"), [true, true, false]);
@@ -220,7 +155,7 @@ fn what_changed_two_hosts_and_failed_on_the_third_goes_back() {
 
     let show = demo.elsewhere(&["rollback", "--show"]).expect(0);
     let (what, how) = show.stdout.split_once("\n\n").unwrap();
-    insta::assert_snapshot!(demo.place.normal(what));
+    insta::assert_snapshot!(demo.normal(what));
     for there in [
         "# Stage 1: Roll back shop",
         "disable_loadbalancer on app3",
@@ -273,16 +208,16 @@ fn what_somebody_has_changed_since_is_left_alone() {
     let demo = Demo::up();
     demo.deploy("1.0.0").expect(0);
     demo.deploy("2.0.0").expect(0);
-    let run = demo.last_run();
-    demo.script("make-release", &["2.1.0"]);
-    let release = demo.dir().join("releases/2.1.0");
+    let run = demo.newest();
+    demo.make_release("2.1.0");
+    let release = demo.path().join("releases/2.1.0");
     let release = release.to_str().unwrap();
     demo.elsewhere(&["deploy", "--directory", release, "--hosts", "app2"])
         .expect(0);
     assert_eq!(demo.releases(), ["2.0.0", "2.1.0", "2.0.0"]);
     assert_eq!(demo.each("behind"), [true, false, true]);
 
-    let back = demo.windlass(&["rollback", &run]).expect(0);
+    let back = demo.ask(&["rollback", &run]).expect(0);
     assert!(
         back.stderr.contains("changed since, by night@"),
         "{}",
@@ -296,7 +231,7 @@ fn what_somebody_has_changed_since_is_left_alone() {
     let link = demo.webapps("app1").join("shop");
     fs::remove_file(&link).unwrap();
     symlink("shop_1.0.0", &link).unwrap();
-    let back = demo.windlass(&["rollback", "--hosts", "app1"]).expect(2);
+    let back = demo.ask(&["rollback", "--hosts", "app1"]).expect(2);
     assert!(
         back.stderr.contains("of which no receipt tells"),
         "{}",
@@ -304,7 +239,7 @@ fn what_somebody_has_changed_since_is_left_alone() {
     );
 
     // A host that does not answer, and a run that may have changed it.
-    let pid = fs::read_to_string(demo.dir().join("pids/sshd-app3")).unwrap();
+    let pid = fs::read_to_string(demo.path().join("pids/sshd-app3")).unwrap();
     let ended = Command::new("kill").arg(pid.trim()).status().unwrap();
     assert!(ended.success());
     assert_eq!(demo.each("reachable"), [true, true, false]);
@@ -322,9 +257,9 @@ fn a_run_that_was_killed_goes_back_where_it_was_begun() {
     let demo = Demo::up();
     demo.deploy("1.0.0").expect(0);
     demo.spoil("app2", "2.0.0");
-    demo.edit("control_timeout: 3", "control_timeout: 60");
-    let release = demo.dir().join("releases/2.0.0");
-    let mut deploy = demo.command(&["deploy", "--directory", release.to_str().unwrap()]);
+    demo.edit_config("control_timeout: 3", "control_timeout: 60");
+    let release = demo.path().join("releases/2.0.0");
+    let mut deploy = demo.asked(&["deploy", "--directory", release.to_str().unwrap()]);
     deploy.stderr(std::process::Stdio::null());
     let mut deploy = deploy.spawn().unwrap();
     // It waits for the check that never passes.
@@ -335,7 +270,7 @@ fn a_run_that_was_killed_goes_back_where_it_was_begun() {
     }
     deploy.kill().unwrap();
     deploy.wait().unwrap();
-    let run = demo.last_run();
+    let run = demo.newest();
     assert_eq!(demo.releases(), ["2.0.0", "2.0.0", "1.0.0"]);
 
     // Elsewhere nobody knows what the run had begun; what does not work is named.
@@ -345,7 +280,7 @@ fn a_run_that_was_killed_goes_back_where_it_was_begun() {
         "{}",
         show.stdout
     );
-    let back = demo.windlass(&["rollback"]).expect(0);
+    let back = demo.ask(&["rollback"]).expect(0);
     assert!(back.stderr.contains(&run), "{}", back.stderr);
     assert_eq!(demo.releases(), ["1.0.0"; 3]);
     assert_eq!(demo.each("healthy"), [true; 3]);
@@ -355,7 +290,7 @@ fn a_run_that_was_killed_goes_back_where_it_was_begun() {
 #[test]
 fn a_failed_deploy_goes_back_by_itself_where_the_config_says_so() {
     let demo = Demo::up();
-    demo.edit(
+    demo.edit_config(
         "platform: rolling\n",
         "platform: rolling\non_failure: rollback\n",
     );
@@ -378,8 +313,8 @@ fn a_failed_deploy_goes_back_by_itself_where_the_config_says_so() {
     let states: Vec<Value> = demo.runs().iter().map(|run| run["state"].clone()).collect();
     assert_eq!(states, ["succeeded", "failed", "succeeded"]);
 
-    demo.edit("on_failure: rollback", "on_failure: rolback");
-    let wrong = demo.windlass(&["where"]).expect(2);
+    demo.edit_config("on_failure: rollback", "on_failure: rolback");
+    let wrong = demo.ask(&["where"]).expect(2);
     assert!(
         wrong.stderr.contains("did you mean `rollback`?"),
         "{}",
@@ -394,10 +329,10 @@ fn good_releases_outlive_bad_ones_and_the_way_back_stays_open() {
     demo.deploy("2.0.0").expect(0);
     for n in 1..=5 {
         let version = format!("3.{n}.0");
-        demo.script("make-release", &[&version, "--broken"]);
+        demo.make_broken(&version);
         demo.deploy(&version).expect(1);
     }
-    let names = demo.names("app1");
+    let names = demo.names("app1", "opt/webapps");
     for good in ["shop_1.0.0", "shop_2.0.0"] {
         assert!(names.iter().any(|name| name == good), "{names:?}");
     }
@@ -408,46 +343,48 @@ fn good_releases_outlive_bad_ones_and_the_way_back_stays_open() {
         demo.place.path().join("away"),
     );
     fs::rename(&there, &away).unwrap();
-    let gone = demo.windlass(&["rollback"]).expect(2);
+    let gone = demo.ask(&["rollback"]).expect(2);
     assert!(
         gone.stderr.contains("the release is gone"),
         "{}",
         gone.stderr
     );
     fs::rename(&away, &there).unwrap();
-    demo.windlass(&["rollback"]).expect(0);
+    demo.ask(&["rollback"]).expect(0);
     assert_eq!(demo.releases(), ["2.0.0"; 3]);
     assert_eq!(demo.drained(), [""; 0]);
 
-    demo.edit("keep_versions: 2", "keep_versions: 1");
-    demo.script("make-release", &["4.0.0"]);
+    demo.edit_config("keep_versions: 2", "keep_versions: 1");
+    demo.make_release("4.0.0");
     demo.deploy("4.0.0").expect(0);
-    assert_eq!(demo.names("app1"), ["shop", "shop_2.0.0", "shop_4.0.0"]);
+    assert_eq!(
+        demo.names("app1", "opt/webapps"),
+        ["shop", "shop_2.0.0", "shop_4.0.0"]
+    );
 
     // Across a migration only when told.
-    demo.edit(
+    demo.edit_config(
         "    hosts: [app]\n",
         "    hosts: [app]\n    migration_command: \"true\"\n",
     );
-    demo.script("make-release", &["5.0.0"]);
+    demo.make_release("5.0.0");
     demo.deploy("5.0.0").expect(0);
-    let refused = demo.windlass(&["rollback"]).expect(2);
+    let refused = demo.ask(&["rollback"]).expect(2);
     assert!(
         refused.stderr.contains("across the migration of 5.0.0"),
         "{}",
         refused.stderr
     );
-    let shown = demo.windlass(&["rollback", "--show"]).expect(2);
+    let shown = demo.ask(&["rollback", "--show"]).expect(2);
     assert!(shown.stdout.contains("5.0.0 -> 4.0.0"), "{}", shown.stdout);
     assert_eq!(demo.releases(), ["5.0.0"; 3]);
-    demo.edit(
+    demo.edit_config(
         "    migration_command: \"true\"\n",
         "    migration_command: \"true\"\n    migration_path: migrations\n",
     );
-    demo.windlass(&["rollback", "--show"]).expect(0);
-    demo.edit("migration_path: migrations", "migration_path: bin");
-    demo.windlass(&["rollback", "--show"]).expect(2);
-    demo.windlass(&["rollback", "--across-migrations"])
-        .expect(0);
+    demo.ask(&["rollback", "--show"]).expect(0);
+    demo.edit_config("migration_path: migrations", "migration_path: bin");
+    demo.ask(&["rollback", "--show"]).expect(2);
+    demo.ask(&["rollback", "--across-migrations"]).expect(0);
     assert_eq!(demo.releases(), ["4.0.0"; 3]);
 }

@@ -65,7 +65,11 @@ impl JobRun<'_> {
         let time = crate::events::now_micros() / 1_000_000;
         // The last one must sort last, whatever the clock of the machine that left the one before.
         let after = before.receipt.as_ref().map(|last| last.place() + 1);
-        let from = before.linked(&plan.service).map(str::to_owned);
+        let from = self.stood_before(&before);
+        let good = match &before.receipt {
+            Some(_) => before.good(&plan.service).map(str::to_owned),
+            None => from.clone(),
+        };
         let receipt = Receipt {
             service: plan.service.clone(),
             time,
@@ -81,7 +85,7 @@ impl JobRun<'_> {
             }
             .to_owned(),
             owed: self.opened.iter().cloned().collect(),
-            previous_good: before.good(&plan.service).map(str::to_owned),
+            previous_good: good,
             migrated: plan.migrated,
             undoes: plan.undoes.clone(),
         };
