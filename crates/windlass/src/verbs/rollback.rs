@@ -84,7 +84,7 @@ impl Rollback {
         if self.show {
             print(&shown(&way, &run))?;
         } else {
-            say(session, &way);
+            say(session, &way, &run);
         }
         if way.refused.has_errors() {
             return Err(way.refused.into());
@@ -185,7 +185,11 @@ fn begun(session: &Session, run: &RunId) -> Option<Begun> {
     Some(begun)
 }
 
-fn say(session: &Session, way: &Way) {
+fn say(session: &Session, way: &Way, run: &str) {
+    let message = format!("Taking back run {run}");
+    session
+        .events
+        .log(Level::Info, "Rollback", None, None, &message);
     let log = |level, host: &HostName, service: &str, message: &str| {
         session
             .events
