@@ -85,6 +85,20 @@ impl Site {
         self.shared.path().join(name).exists()
     }
 
+    /// Where the host keeps work of the run, if it does.
+    fn kept(&self) -> Option<PathBuf> {
+        let user = SshdOptions::default().user;
+        let id = Command::new("id").args(["-u", &user]).output().ok()?;
+        let id = String::from_utf8_lossy(&id.stdout).trim().to_owned();
+        [
+            format!("/home/{user}/.local/state/windlass"),
+            format!("/var/tmp/windlass-{id}"),
+        ]
+        .map(|place| Path::new(&place).join("kept").join(self.run.as_str()))
+        .into_iter()
+        .find(|kept| kept.exists())
+    }
+
     /// Runs a chain; `meanwhile` happens to it.
     async fn play(&self, chain: Vec<Value>, meanwhile: impl AsyncFnOnce(Interrupter)) -> Played {
         let list = json!({"name": "Test", "stages": [{"name": "Only", "concurrency": 1, "tasks": [chain]}]});
@@ -121,6 +135,14 @@ impl Site {
         Played {
             end: report.end,
             events,
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept() {
+            let _ = fs::remove_dir_all(kept);
         }
     }
 }
@@ -200,21 +222,8 @@ async fn the_link_is_cut_in_the_middle_and_the_true_status_is_told() {
             assert_eq!(count, "x\ny");
         }
         assert_eq!(played.lines(), ["begun", "ended"]);
-        // it is forgotten when all went well, and asked back when not
-        let user = &site.sshd.as_ref().unwrap().user;
-        let id = Command::new("id").args(["-u", user]).output().unwrap();
-        let id = String::from_utf8(id.stdout).unwrap();
-        let kept = [
-            format!("/home/{user}/.local/state/windlass"),
-            format!("/var/tmp/windlass-{}", id.trim()),
-        ]
-        .map(|place| Path::new(&place).join("kept").join(site.run.as_str()))
-        .into_iter()
-        .find(|kept| kept.exists());
-        assert_eq!(kept.is_some(), !is_good);
-        for kept in kept {
-            fs::remove_dir_all(kept).unwrap();
-        }
+        // what went well is forgotten
+        assert_eq!(site.kept().is_some(), !is_good);
     }
 }
 

@@ -2,15 +2,21 @@
 //! `fn main() -> ExitCode { windlass::main(|registry| { registry.command(Mine); }) }`.
 
 mod access;
+mod choice;
 mod cli;
 mod ending;
 mod making;
+mod origin;
 mod output;
+mod process;
 mod program;
 mod python;
 mod quickstart;
+mod record;
 mod reporters;
+mod resuming;
 mod session;
+mod site;
 mod surroundings;
 mod verbs;
 mod view;

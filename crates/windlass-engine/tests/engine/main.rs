@@ -9,6 +9,7 @@
 mod ahead;
 mod kept;
 mod law;
+mod resume;
 mod scenarios;
 mod stops;
 mod support;

@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind, Keep, Kept};
 use windlass_engine::secrets::Secrets;
 use windlass_model::ids::{HostName, TaskId};
-use windlass_model::step::Step;
+use windlass_model::step::{Reply, Step};
 
 use super::keep::{Name, name};
-use super::{Done, FakeHosts, Lost, Sent, text_of};
+use super::{Done, FakeHosts, Lost, Rule, Sent, Then, text_of};
 
 /// Things said and not yet heard, at most.
 const BOUND: usize = 4096;
@@ -87,13 +87,32 @@ impl Conversation for FakeTalk {
     }
 
     async fn recall(&mut self, keep: &Keep, task: TaskId) -> Result<Kept, HostError> {
-        let (kept, runs) = self
-            .hosts
-            .record()
-            .kept
-            .recall(&name(&self.host, keep, task));
-        self.recalled = runs;
-        Ok(kept)
+        let mut record = self.hosts.record();
+        let Some(remains) = record.script.remains(&task.to_string()) else {
+            let (kept, runs) = record.kept.recall(&name(&self.host, keep, task));
+            self.recalled = runs;
+            return Ok(kept);
+        };
+        if remains.running > 0 {
+            return Ok(Kept::Running);
+        }
+        let ended = |status| {
+            Kept::Ended(vec![Reply::Ran {
+                status,
+                stdout: String::new(),
+                stderr: String::new(),
+            }])
+        };
+        let was_done = record
+            .done
+            .iter()
+            .any(|d| d.task == task && d.host == self.host);
+        Ok(match remains.then {
+            Then::ByTrace if was_done => ended(0),
+            Then::ByTrace => Kept::NotBegun,
+            Then::CutOff => Kept::CutOff,
+            Then::Status(status) => ended(status),
+        })
     }
 
     async fn forget(&mut self, _keep: &Keep) -> Result<(), HostError> {
@@ -175,7 +194,12 @@ impl Shell {
         let text = text_of(step);
         let (rule, end) = {
             let mut record = self.hosts.record();
-            let rule = record.script.rule(&self.host, &text);
+            let rule = match text.strip_prefix("was done: ") {
+                Some(other) => {
+                    Rule::default().status(i32::from(!record.was_done(&self.host, other)))
+                }
+                None => record.script.rule(&self.host, &text),
+            };
             if rule.lost != Some(Lost::Before) {
                 let done = Done {
                     at: record.now(),

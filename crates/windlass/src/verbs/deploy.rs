@@ -1,11 +1,19 @@
 //! `windlass deploy`: puts releases on hosts.
 
-use clap::Args;
+use std::path::PathBuf;
 
+use clap::Args;
+use windlass_model::config::rolling::{OnFailure, PLATFORM, RollingConfig};
+use windlass_model::ids::{RunId, TaskId};
+use windlass_model::step::Level;
+
+use super::rollback::Rollback;
 use crate::cli::Inputs;
 use crate::ending::Ending;
-use crate::making;
+use crate::making::{self, Made};
+use crate::output::say;
 use crate::program::Program;
+use crate::resuming::{self, Asked};
 use crate::session::Session;
 
 /// Puts releases on hosts
@@ -16,18 +24,89 @@ pub(crate) struct Deploy {
     /// Leave these hosts out; they are behind afterwards, and the run says so
     #[arg(long, value_name = "HOST", num_args = 1..)]
     without: Vec<String>,
+    /// Go on with a run that failed, was interrupted or cut off: its id, or the beginning of it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["component", "directory", "tasklist", "hosts", "hostgroups", "redeploy"])]
+    resume: Option<String>,
+    /// Do all of these hosts again, from the start
+    #[arg(long, value_name = "HOST", num_args = 1.., requires = "resume")]
+    redo: Vec<String>,
+    /// Tasks of unknown end that were done, as STAGE.TASK.LINK
+    #[arg(long, value_name = "TASK", num_args = 1.., requires = "resume")]
+    assume_done: Vec<TaskId>,
+    /// Tasks of unknown end to run again, as STAGE.TASK.LINK
+    #[arg(long, value_name = "TASK", num_args = 1.., requires = "resume")]
+    run_again: Vec<TaskId>,
 }
 
 impl Deploy {
-    /// Makes the tasklist and runs it.
+    /// Makes the tasklist, or takes that of the run that goes on, and runs it. Where the config says so, a deploy that fails
+    /// is rolled back by a run of its own; the ending is that of the deploy all the same.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
-        let result = self.deploy(&mut session).await;
-        session.finish(result).await
+        let without = self.without.clone();
+        let mut way_back = None;
+        let result = self.deploy(&mut session, &mut way_back).await;
+        let failed = match (&result, session.begun.take(), way_back) {
+            (Err(Ending::Failed), Some(run), Some(config)) => Some((run, config)),
+            _ => None,
+        };
+        if let Some((run, _)) = &failed {
+            let message = format!("run {run} failed, and the config says `on_failure: rollback`");
+            let events = &session.events;
+            events.log(Level::Warning, "Deploy", None, None, &message);
+        }
+        let mut program = program.clone();
+        program.common.clone_from(&session.common);
+        let result = session.finish(result).await;
+        if let Some((run, config)) = failed {
+            roll_back(&program, &run, config, without).await;
+        }
+        result
     }
 
-    async fn deploy(self, session: &mut Session) -> Result<(), Ending> {
-        let made = making::make(session, &self.inputs).await?;
+    /// Sets `way_back` to the config when a failure is to be rolled back.
+    async fn deploy(
+        self,
+        session: &mut Session,
+        way_back: &mut Option<PathBuf>,
+    ) -> Result<(), Ending> {
+        let made = match self.resume {
+            None => making::make(session, &self.inputs).await?,
+            Some(run) => {
+                let asked = Asked {
+                    run,
+                    config: self.inputs.config,
+                    without: self.without.clone(),
+                    redo: self.redo,
+                    assume_done: self.assume_done,
+                    run_again: self.run_again,
+                };
+                resuming::make(session, asked).await?
+            }
+        };
+        *way_back = rolls_back_by(&made);
         making::run(session, made, &self.without).await
     }
+}
+
+/// Takes a failed run back, as `windlass rollback RUN` does. What comes of it is said, and changes nothing else.
+async fn roll_back(program: &Program, run: &RunId, config: PathBuf, without: Vec<String>) {
+    let rollback = Rollback::of_failed(run, config, without);
+    match Box::pin(rollback.run(program)).await {
+        Ok(()) => say(&format!("run {run} was rolled back\n")),
+        Err(why) => say(&format!(
+            "{why}run {run} was not rolled back as a whole: `windlass where`\n"
+        )),
+    }
+}
+
+/// The config by which a failure is rolled back; `None` when it is not to be.
+fn rolls_back_by(made: &Made) -> Option<PathBuf> {
+    let config = made.config.as_ref()?;
+    if made.prepared.plan.receipts.is_empty() || config.platform != PLATFORM {
+        return None;
+    }
+    let (rolling, _) = RollingConfig::read(config).ok()?;
+    let source = config.source.as_ref()?;
+    (rolling.on_failure == OnFailure::Rollback).then(|| source.name().into())
 }

@@ -492,8 +492,11 @@ async fn where_nothing_can_be_kept_nothing_is_begun() {
         // a file in the way; and the other place is not for others to prepare
         std::fs::write(machine.home.path().join(".local"), "").unwrap();
         let other = format!("/var/tmp/windlass-{}", rustix::process::geteuid().as_raw());
-        let _ = std::fs::remove_dir_all(&other);
         let _ = std::fs::remove_file(&other);
+        if Path::new(&other).exists() {
+            // it is somebody's
+            return;
+        }
         std::os::unix::fs::symlink(machine.home.path(), &other).unwrap();
         let mut talk = machine.talk();
         let any = Step::Run(Run::script("touch ran").want(Want::Any));
@@ -530,7 +533,7 @@ async fn where_nothing_can_be_kept_nothing_is_begun() {
         let wanted = ran(0, "in the other place\n", "");
         assert_eq!(
             self::replies(&mut talk, 1).await.1,
-            [wanted.clone()],
+            std::slice::from_ref(&wanted),
             "{shell}"
         );
         assert_eq!(

@@ -8,6 +8,7 @@ use windlass_model::step::Step;
 use super::JobRun;
 use super::flight::{Broken, Flight, Target, rights, with_rights};
 use crate::command::{Repeat, Turn, Verdict};
+use crate::executor::Decision;
 use crate::executor::prepare::PreparedTask;
 
 /// Tasks under way at once in one conversation, at most.
@@ -27,6 +28,7 @@ impl JobRun<'_> {
             let Some(task) = self.task(*next) else { break };
             let together = (&task.host, &self.user_of(task)) == (&target.0, &target.1)
                 && rights(task) == rights(current)
+                && self.shared.decision(task) == Decision::Do
                 // What is not safe to repeat is fenced there, so it is not begun twice.
                 && self.flights.back().is_some_and(|f| is_fenced(current, f))
                 // What it opens would be owed even if it never ran.

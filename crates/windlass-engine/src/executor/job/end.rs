@@ -90,7 +90,8 @@ impl JobRun<'_> {
             Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
             _ => false,
         };
-        if may_retry && flight.attempt <= task.retries && !self.is_over() {
+        let attempts = flight.attempt - self.attempts_before(flight.index);
+        if may_retry && attempts <= task.retries && !self.is_over() {
             let delay = task.retry_delay;
             let attempt = flight.attempt;
             self.emit(What::TaskRetried {
@@ -171,22 +172,23 @@ impl JobRun<'_> {
         JobEnd::Failed
     }
 
-    /// Reports the rest of the chain; false when the host may have begun some of it all the same.
-    pub(super) async fn not_run(&mut self, from: usize, why: &str) -> bool {
-        let (mut is_known, mut is_silent) = (true, false);
+    /// Reports the rest of the chain: unknown where the host may have begun it all the same.
+    pub(super) async fn not_run(&mut self, from: usize, why: &str) {
+        let mut is_silent = false;
         for index in from..self.job.tasks.len() {
-            let outcome = match self.was_begun(index, &mut is_silent).await {
-                None => Outcome::NotRun(why.to_owned()),
-                Some(look) => {
-                    is_known = false;
-                    Outcome::Unknown(format!(
-                        "{why}, and this one was sent along before the link was lost; {look}"
-                    ))
-                }
+            let look = self.may_have_begun(index, &mut is_silent).await;
+            let task = self.task(index);
+            let outcome = match look {
+                None => task.and_then(|t| self.shared.unbegun(t, why)),
+                Some(look) => Some(Outcome::Unknown(format!(
+                    "{why}, and this one was sent along before the link was lost; {look}"
+                ))),
             };
-            self.finish_unbegun(index, outcome).await;
+            if let Some(outcome) = outcome {
+                self.left_unknown |= matches!(outcome, Outcome::Unknown(_));
+                self.finish_unbegun(index, outcome).await;
+            }
         }
-        is_known
     }
 }
 

@@ -3,6 +3,7 @@
 mod ahead;
 mod end;
 mod flight;
+mod past;
 mod perform;
 mod plugin;
 mod recall;
@@ -22,7 +23,7 @@ use windlass_model::step::Level;
 use super::prepare::{PreparedJob, PreparedTask, panic_text};
 use super::{JobEnd, Shared, task_ref};
 use crate::command::{Turn, Verdict};
-use crate::host::Conversation;
+use crate::host::{Conversation, Keep};
 use end::Next;
 use flight::{Broken, Flight, Target};
 
@@ -36,8 +37,10 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         opened: BTreeSet::new(),
         sent: false,
         finished: 0,
-        maybe_begun: BTreeSet::new(),
+        maybe_begun: HashMap::new(),
+        left_unknown: false,
     };
+    run.take_up();
     let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => {
@@ -48,7 +51,10 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
     for (_, talk) in run.talks.drain() {
         talk.close().await;
     }
-    end
+    match end {
+        JobEnd::Failed if run.left_unknown => JobEnd::Unknown,
+        end => end,
+    }
 }
 
 struct JobRun<'a> {
@@ -64,7 +70,9 @@ struct JobRun<'a> {
     /// How many tasks have their outcome; they get them in order.
     finished: usize,
     /// Tasks that are kept on the host and were sent along with one whose link was lost: it may have begun them.
-    maybe_begun: BTreeSet<usize>,
+    maybe_begun: HashMap<usize, Keep>,
+    /// Whether a task that was in flight when the run was resumed was not looked at.
+    left_unknown: bool,
 }
 
 impl JobRun<'_> {
@@ -89,13 +97,15 @@ impl JobRun<'_> {
         let before = match self.standing().await {
             Ok(standing) => standing,
             Err(failure) => {
-                let end = self.finish_unbegun(0, failure.into()).await;
-                self.not_run(1, "an earlier task of the chain failed").await;
-                return end;
+                return self.not_asked(failure).await;
             }
         };
+        if let Some(failure) = self.overtaken(before.as_ref()) {
+            return self.not_asked(failure).await;
+        }
         if let (Some(standing), Some(plan)) = (&before, &self.job.receipt)
             && !plan.redeploy
+            && !self.was_begun()
             && standing.runs(&plan.service) == Some(plan.version.as_str())
         {
             let why = format!("{} {} already runs here", plan.service, plan.version);
@@ -112,15 +122,11 @@ impl JobRun<'_> {
                 self.panicked(why).await
             }
         };
-        if !self.sent && end != JobEnd::Succeeded {
+        if !self.sent && !self.was_begun() && end != JobEnd::Succeeded {
             // Nothing was begun: what the last receipt says is still so.
             return end;
         }
-        let from = before.and_then(|b| {
-            let service = &self.job.receipt.as_ref()?.service;
-            b.linked(service).map(str::to_owned)
-        });
-        match (self.leave_receipt(end, from).await, end) {
+        match (self.leave_receipt(end, before).await, end) {
             (false, JobEnd::Succeeded) => JobEnd::Failed,
             _ => end,
         }
@@ -131,6 +137,9 @@ impl JobRun<'_> {
         let mut attempt = 1;
         loop {
             if self.flights.is_empty() {
+                if attempt == 1 {
+                    self.pass_over_done(&mut next);
+                }
                 let Some(flight) = self.flight(next, attempt) else {
                     return JobEnd::Succeeded;
                 };
@@ -141,13 +150,18 @@ impl JobRun<'_> {
                 self.flights.push_back(flight);
                 next += 1;
             }
-            let verdict = match self.front_to_its_end(&mut next).await {
+            let came = match self.settled(attempt).await {
+                Some(verdict) => Ok(verdict),
+                None => self.front_to_its_end(&mut next).await,
+            };
+            let verdict = match came {
                 Ok(verdict) => verdict,
                 Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
                     // What was sent along is gone with the link; whatever goes on sends it again.
-                    let along = self.flights.drain(1..).filter(|f| f.keep.is_some());
-                    self.maybe_begun.extend(along.map(|f| f.index));
+                    let along = self.flights.drain(1..);
+                    self.maybe_begun
+                        .extend(along.filter_map(|f| Some((f.index, f.keep?))));
                     next = self.flights.front().map_or(next, |f| f.index + 1);
                     match self.settle(error).await {
                         Some(verdict) => verdict,
@@ -159,7 +173,7 @@ impl JobRun<'_> {
                 return JobEnd::Failed;
             };
             let index = flight.index;
-            attempt = flight.attempt;
+            attempt = flight.attempt - self.attempts_before(index);
             let ran_on = self.call_back(&flight, &verdict, &mut next).await;
             match self.ended(flight, verdict).await {
                 Next::GoOn => attempt = 1,
@@ -170,10 +184,9 @@ impl JobRun<'_> {
                 Next::Stop(end) => {
                     self.ran_on(index + 1..ran_on).await;
                     let rest = ran_on.max(index + 1);
-                    let is_known = self
-                        .not_run(rest, "an earlier task of the chain failed")
+                    self.not_run(rest, "an earlier task of the chain failed")
                         .await;
-                    return if rest > index + 1 || !is_known {
+                    return if rest > index + 1 {
                         JobEnd::Unknown
                     } else {
                         end

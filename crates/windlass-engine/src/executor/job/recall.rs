@@ -52,16 +52,13 @@ impl JobRun<'_> {
         flight: &Flight,
         target: &Target,
     ) -> Option<Keep> {
-        let user = rights(task);
-        let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == user);
-        let is_kept = task.code.repeat() != Repeat::Safe
-            && !flight.unkept
+        let is_kept = !flight.unkept
             && (&target.0, &target.1) == (&task.host, &self.user_of(task))
-            && flight.pending.iter().all(same_shell);
+            && may_be_kept(task, &flight.pending);
         is_kept.then(|| Keep {
             run: self.shared.options.run.clone(),
             attempt: flight.attempt,
-            user,
+            user: rights(task),
             from: flight.kept,
         })
     }
@@ -83,7 +80,7 @@ impl JobRun<'_> {
         );
         let mut is_waiting = false;
         loop {
-            let kept = match self.recall(&target, &keep, task).await {
+            let kept = match self.recall_anew(&target, &keep, task).await {
                 Ok(kept) => kept,
                 Err(Unheard::Host(error)) => {
                     let why = format!("{lost}; it could not be asked again: {error}");
@@ -98,7 +95,7 @@ impl JobRun<'_> {
                 }
             };
             match kept {
-                Kept::Ended(replies) => return self.take_up(replies, lost, &look).await,
+                Kept::Ended(replies) => return self.hear_kept(replies, lost, &look).await,
                 Kept::NotBegun => {
                     if let Some(front) = self.flights.front_mut() {
                         front.flying = 0;
@@ -136,7 +133,7 @@ impl JobRun<'_> {
     }
 
     /// Takes up the replies to the batch in flight, as if they had just been heard.
-    async fn take_up(&mut self, replies: Vec<Reply>, lost: &str, look: &str) -> Recalled {
+    async fn hear_kept(&mut self, replies: Vec<Reply>, lost: &str, look: &str) -> Recalled {
         let heard = self.flights.front().map_or(0, |front| {
             let from = front.keep.as_ref().map_or(0, |keep| keep.from);
             front.kept.saturating_sub(from)
@@ -168,7 +165,7 @@ impl JobRun<'_> {
     }
 
     /// Asks once, reaching the host anew as often as it takes within bounds.
-    async fn recall(
+    async fn recall_anew(
         &mut self,
         target: &Target,
         keep: &Keep,
@@ -213,18 +210,14 @@ impl JobRun<'_> {
 
     /// What to look at for a task that was sent along with one whose link was lost; none when the host has not begun it.
     /// A host that `is_silent` is not asked, and one that does not answer is.
-    pub(super) async fn was_begun(&mut self, index: usize, is_silent: &mut bool) -> Option<String> {
-        if !self.maybe_begun.remove(&index) {
-            return None;
-        }
+    pub(super) async fn may_have_begun(
+        &mut self,
+        index: usize,
+        is_silent: &mut bool,
+    ) -> Option<String> {
+        let keep = self.maybe_begun.remove(&index)?;
         let task = self.task(index)?;
         let (id, target) = (task.id, (task.host.clone(), self.user_of(task)));
-        let keep = Keep {
-            run: self.shared.options.run.clone(),
-            attempt: 1,
-            user: rights(task),
-            from: 0,
-        };
         if !*is_silent {
             let asked = tokio::time::timeout(REACH, self.ask_kept(&target, &keep, id)).await;
             match asked {
@@ -235,6 +228,18 @@ impl JobRun<'_> {
         }
         Some(format!("look at {} on {}", keep.place(id), target.0))
     }
+}
+
+/// Whether a turn of these steps is kept, if everything before it was: not when the task is safe to repeat.
+pub(super) fn may_be_kept<'a>(
+    task: &PreparedTask,
+    steps: impl IntoIterator<Item = &'a Step>,
+) -> bool {
+    let user = rights(task);
+    let mut steps = steps.into_iter().peekable();
+    task.code.repeat() != Repeat::Safe
+        && steps.peek().is_some()
+        && steps.all(|s| matches!(s, Step::Run(run) if run.user == user))
 }
 
 fn unknown(why: &str, look: &str) -> Recalled {
