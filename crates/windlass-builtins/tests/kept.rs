@@ -127,6 +127,7 @@ impl Site {
             interrupt,
             user: None,
             without: Vec::new(),
+            resume: None,
         };
         let (report, ()) = tokio::join!(run(&prepared, options), meanwhile(interrupter));
         events.end().await;
