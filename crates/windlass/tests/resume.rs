@@ -205,7 +205,16 @@ fn what_nobody_knows_of_is_asked_for() {
             "{show}"
         );
         place
-            .windlass(&["deploy", "--resume", &run, option, "1.1.2"])
+            .windlass(&[
+                "deploy",
+                "--resume",
+                &run,
+                option,
+                "1.1.2",
+                // Sent along with it; nobody knows of it either.
+                "--run-again",
+                "1.1.3",
+            ])
             .expect(0);
         assert_eq!(witness(&place), wanted);
         assert_eq!(shown(&place)["state"], json!("succeeded"));
