@@ -2,14 +2,19 @@
 //! `fn main() -> ExitCode { windlass::main(|registry| { registry.command(Mine); }) }`.
 
 mod access;
+mod choice;
 mod cli;
 mod ending;
 mod making;
+mod origin;
 mod output;
+mod process;
 mod program;
 mod python;
 mod quickstart;
+mod record;
 mod reporters;
+mod resuming;
 mod session;
 mod surroundings;
 mod verbs;

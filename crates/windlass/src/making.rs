@@ -9,15 +9,17 @@ use windlass_engine::executor::{self, Options, Prepared, prepare};
 use windlass_engine::host::Hosts;
 use windlass_engine::journal;
 use windlass_engine::secrets::Secrets;
-use windlass_model::HostName;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::step::Level;
 use windlass_model::tasklist::{self, Tasklist};
 use windlass_model::tree::Map;
+use windlass_model::{HostName, RunId};
 
 use crate::cli::Inputs;
 use crate::ending::{self, Ending};
+use crate::origin::Origin;
+use crate::resuming::Resumed;
 use crate::session::{Session, folder_of, read_source};
 
 /// A tasklist with what it takes to run it.
@@ -31,6 +33,8 @@ pub(crate) struct Made {
     /// Where relative paths start.
     pub(crate) base: PathBuf,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
+    /// The run that goes on, when it is not a new one.
+    pub(crate) resumed: Option<Resumed>,
 }
 
 /// Reads or generates the tasklist and initializes every command. Touches no host, but for what a generator asks.
@@ -91,6 +95,7 @@ pub(crate) async fn ready(
         config,
         base,
         hosts,
+        resumed: None,
     })
 }
 
@@ -103,6 +108,7 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
         config,
         base,
         hosts,
+        resumed,
     } = made;
     if prepared.tasks().next().is_none() {
         session
@@ -130,16 +136,13 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
             .log(Level::Warning, "Hosts", None, None, &note);
     }
     keys?;
-    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
-    journal::keep_tasklist(&session.state_dir(), &run, &tasklist).map_err(|e| {
-        Ending::own(
-            format!(
-                "the run cannot be recorded in {}",
-                session.state_dir().display()
-            ),
-            e,
-        )
-    })?;
+    let (run, resume) = match resumed {
+        Some(resumed) => {
+            session.remember(&resumed.before);
+            (resumed.run, Some(resumed.left))
+        }
+        None => (new_run(session, &tasklist, config.as_ref(), &base)?, None),
+    };
     let user = config
         .as_ref()
         .and_then(|c| Some(c.tree.get("user")?.as_str()?.to_owned()));
@@ -152,10 +155,43 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
         interrupt: session.interrupt.clone(),
         user,
         without,
+        resume,
     };
     let report = executor::run(&prepared, options).await;
     hosts.close().await;
     ending::of_run(&report)
+}
+
+/// An id for a run, and the record of what it takes to go on with it.
+fn new_run(
+    session: &Session,
+    tasklist: &Tasklist,
+    config: Option<&Config>,
+    base: &Path,
+) -> Result<RunId, Ending> {
+    let state = session.state_dir();
+    let directory = &session.surroundings.directory;
+    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
+    let origin = Origin {
+        config: config
+            .and_then(|c| c.source.as_ref())
+            .map(|source| directory.join(source.name())),
+        base: directory.join(base),
+        ssh_config: session
+            .common
+            .ssh_config
+            .as_ref()
+            .map(|path| directory.join(path)),
+    };
+    journal::keep_tasklist(&state, &run, tasklist)
+        .and_then(|_| origin.keep(&state, &run))
+        .map_err(|e| {
+            Ending::own(
+                format!("the run cannot be recorded in {}", state.display()),
+                e,
+            )
+        })?;
+    Ok(run)
 }
 
 /// The command line's options as they override the config's keys.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use windlass_builtins::hosts::HostsOptions;
+use windlass_builtins::hosts::{AllHosts, HostsOptions};
 use windlass_builtins::plugins::{self, Plugins, Settings, Wanted};
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::host::Hosts;
@@ -19,13 +19,14 @@ use windlass_engine::secrets::Secrets;
 use windlass_model::SecretRef;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Severity, Source};
-use windlass_model::event::What;
+use windlass_model::event::{Event, What};
 use windlass_model::step::Level;
 use windlass_model::tree::Map;
 
 use crate::access::Access;
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
+use crate::process;
 use crate::program::Program;
 use crate::reporters::digest::{self, Collector};
 use crate::reporters::json::JsonLines;
@@ -62,7 +63,7 @@ impl Session {
         let collector = Collector::default();
         let state = program.state_dir();
         let mut sinks: Vec<Box<dyn Sink>> =
-            vec![Box::new(LazyJournal::new(state, std::process::id()))];
+            vec![Box::new(LazyJournal::new(state, process::this()))];
         sinks.extend(reporters(&program.common, &program.surroundings));
         sinks.push(Box::new(collector.clone()));
         let (events, dispatcher) = Events::start(sinks);
@@ -84,6 +85,11 @@ impl Session {
     /// Where runs are recorded.
     pub(crate) fn state_dir(&self) -> PathBuf {
         state_dir(&self.common, &self.surroundings)
+    }
+
+    /// Takes up what happened in a run before it was resumed, for its digest.
+    pub(crate) fn remember(&self, before: &[Event]) {
+        self.collector.take(before);
     }
 
     /// Loads the config that was named, or the nearest `windlass.yaml`; `None` when there is neither.
@@ -183,6 +189,15 @@ impl Session {
         &self,
         config: Option<(&Config, &Path)>,
     ) -> Result<(Arc<dyn Hosts>, Arc<Secrets>), Ending> {
+        let (hosts, secrets) = self.all_hosts(config).await?;
+        Ok((hosts, secrets))
+    }
+
+    /// The same, for what only they can do.
+    pub(crate) async fn all_hosts(
+        &self,
+        config: Option<(&Config, &Path)>,
+    ) -> Result<(Arc<AllHosts>, Arc<Secrets>), Ending> {
         let access = match config {
             Some((config, _)) => Access::of(config)?,
             None => Access::default(),
@@ -247,7 +262,7 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
     let zone = TimeZone::system();
     if surroundings.is_terminal && !common.quiet {
         let progress = Progress::new();
-        let log = Log::new(progress.lines(), verbosity, zone);
+        let log = Log::new(progress.lines(), verbosity, zone).calm();
         return vec![Box::new(log), Box::new(progress)];
     }
     vec![Box::new(Log::new(std::io::stderr(), verbosity, zone))]

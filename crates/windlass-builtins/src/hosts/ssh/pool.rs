@@ -61,11 +61,29 @@ impl Key {
     }
 }
 
+struct Failed {
+    at: Instant,
+    /// The name by which it was tried; others may stand for the same.
+    host: HostName,
+    error: HostError,
+}
+
+impl Failed {
+    /// The error as that of `host`.
+    fn told_to(&self, host: &HostName) -> HostError {
+        let mut error = self.error.clone();
+        if let Some(rest) = error.message.strip_prefix(self.host.as_str()) {
+            error.message = format!("{host}{rest}");
+        }
+        error
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     link: Option<Arc<Link>>,
     /// The last attempt that failed: those who waited for it need not try as well.
-    failed: Option<(Instant, HostError)>,
+    failed: Option<Failed>,
 }
 
 type Slots = HashMap<Key, Arc<tokio::sync::Mutex<Slot>>>;
@@ -260,8 +278,8 @@ impl Ssh {
             if let Some(link) = slot.link.as_ref().filter(|l| !l.is_closed()) {
                 return Ok(link.clone());
             }
-            if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
-                return Err(error.clone());
+            if let Some(failed) = slot.failed.as_ref().filter(|failed| failed.at >= asked) {
+                return Err(failed.told_to(host));
             }
             let mut trail = trail;
             trail.push(key.clone());
@@ -274,7 +292,11 @@ impl Ssh {
                 }
                 Err(error) => {
                     slot.link = None;
-                    slot.failed = Some((Instant::now(), error.clone()));
+                    slot.failed = Some(Failed {
+                        at: Instant::now(),
+                        host: host.clone(),
+                        error: error.clone(),
+                    });
                     Err(error)
                 }
             }
