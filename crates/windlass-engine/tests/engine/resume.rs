@@ -79,7 +79,7 @@ impl Story {
     }
 
     /// Goes on with it, and answers what is asked truthfully, until it has succeeded.
-    fn to_its_end(&mut self, scripts: &[(TaskId, String)], keeps: bool) {
+    fn finish(&mut self, scripts: &[(TaskId, String)], keeps: bool) {
         let mut told = Told::default();
         for _ in 0..20 {
             let kept = if keeps { json!([{}]) } else { json!([]) };
@@ -155,7 +155,7 @@ fn random(stages: &[Vec<Vec<u8>>]) -> (Value, Vec<(TaskId, String)>) {
 fn cut_and_go_on(tasklist: &Value, scripts: &[(TaskId, String)], cut: usize, keeps: bool) {
     let mut story = Story::new(tasklist.clone(), Script::default());
     story.cut(cut);
-    story.to_its_end(scripts, keeps);
+    story.finish(scripts, keeps);
     for (id, script) in scripts {
         let times = story.times(script);
         let task = &tasklist["stages"][id.stage as usize - 1]["tasks"][id.task as usize - 1]
