@@ -16,6 +16,7 @@ mod record;
 mod reporters;
 mod resuming;
 mod session;
+mod site;
 mod surroundings;
 mod verbs;
 mod view;

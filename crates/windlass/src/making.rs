@@ -101,7 +101,11 @@ pub(crate) async fn ready(
 
 /// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, or the key of any host is
 /// wrong.
-pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Result<(), Ending> {
+pub(crate) async fn run(
+    session: &mut Session,
+    made: Made,
+    without: &[String],
+) -> Result<(), Ending> {
     let Made {
         tasklist,
         prepared,
@@ -157,6 +161,7 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
         without,
         resume,
     };
+    session.begun = Some(options.run.clone());
     let report = executor::run(&prepared, options).await;
     hosts.close().await;
     ending::of_run(&report)

@@ -131,7 +131,16 @@ fn only_releases_that_succeeded_count() {
         m.changes_once("cleanup", keep(3));
         assert_eq!(names(m, "webapps"), ["shop", "shop_1", "shop_2", "shop_5"]);
         m.changes_once("cleanup", keep(2));
-        assert_eq!(names(m, "webapps"), ["shop", "shop_2", "shop_5"]);
+        assert_eq!(names(m, "webapps"), ["shop", "shop_1", "shop_2"]);
+        assert_eq!(
+            m.run("cleanup", keep(1)),
+            Outcome::Unchanged,
+            "what ran well before stays"
+        );
+        fs::remove_file(m.at("webapps/shop")).unwrap();
+        m.link("webapps/shop", "shop_1");
+        m.changes_once("cleanup", keep(1));
+        assert_eq!(names(m, "webapps"), ["shop", "shop_1"]);
     });
 }
 
