@@ -460,3 +460,26 @@ fn what_the_operator_says_must_fit_the_run() {
         assert!(faults.contains(wanted), "{wanted}\n{faults}");
     }
 }
+
+#[test]
+fn a_task_of_several_turns_goes_on_at_the_turn_that_it_stood_at() {
+    let turns = json!([{"run": ["look"]}, {"run": ["work"]}, {"run": ["note"], "last": true}]);
+    let task = json!({"command": "fake", "remote_host": "h1", "repeat": "ask", "turns": turns});
+    let tasklist = one_stage(json!([[task, one("safe", "h1", "after")]]));
+    let all = Story::new(tasklist.clone(), Script::default());
+    let length = all.play().play().unwrap().events.len();
+    for cut in 1..length {
+        let mut story = Story::new(tasklist.clone(), Script::default());
+        story.cut(cut);
+        let run = story.resume(Script::default(), Told::default());
+        assert_eq!(
+            run.end(),
+            RunEnd::Succeeded,
+            "cut at {cut}: {:?}",
+            run.events
+        );
+        for script in ["look", "work", "note"] {
+            assert_eq!(story.times(script), 1, "{script}, cut at {cut}");
+        }
+    }
+}
