@@ -40,7 +40,7 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         maybe_begun: HashMap::new(),
         left_unknown: false,
     };
-    run.take_up();
+    run.take_over();
     let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => {
@@ -105,7 +105,7 @@ impl JobRun<'_> {
         }
         if let (Some(standing), Some(plan)) = (&before, &self.job.receipt)
             && !plan.redeploy
-            && !self.was_begun()
+            && !self.began_before()
             && standing.runs(&plan.service) == Some(plan.version.as_str())
         {
             let why = format!("{} {} already runs here", plan.service, plan.version);
@@ -122,7 +122,7 @@ impl JobRun<'_> {
                 self.panicked(why).await
             }
         };
-        if !self.sent && !self.was_begun() && end != JobEnd::Succeeded {
+        if !self.sent && !self.began_before() && end != JobEnd::Succeeded {
             // Nothing was begun: what the last receipt says is still so.
             return end;
         }

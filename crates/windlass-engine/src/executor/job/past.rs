@@ -36,15 +36,15 @@ impl JobRun<'_> {
         self.shared.options.resume.as_deref()
     }
 
-    /// Takes up what the job opened before.
-    pub(super) fn take_up(&mut self) {
+    /// Takes over what the job opened before.
+    pub(super) fn take_over(&mut self) {
         if let Some(opened) = self.past().map(|p| p.opened_by(self.job)) {
             self.opened = opened;
         }
     }
 
     /// Whether the job was begun before the run was resumed.
-    pub(super) fn was_begun(&self) -> bool {
+    pub(super) fn began_before(&self) -> bool {
         self.past().is_some_and(|p| p.is_begun(self.job))
     }
 
@@ -62,7 +62,7 @@ impl JobRun<'_> {
         let told = self.past().and_then(|p| p.from(self.job));
         let linked = before.linked(&plan.service);
         // Once the run has swapped the link, the link tells nothing of before.
-        let linked = linked.filter(|version| !self.was_begun() || *version != plan.version);
+        let linked = linked.filter(|version| !self.began_before() || *version != plan.version);
         told.or(linked).map(str::to_owned)
     }
 
@@ -163,7 +163,7 @@ impl JobRun<'_> {
         let is_kept = self.is_kept(task);
         let began = Instant::now();
         loop {
-            let kept = match self.recall(&target, &keep, id).await {
+            let kept = match self.recall_past(&target, &keep, id).await {
                 Ok(kept) => kept,
                 Err(failure) => {
                     return Came::Unknown(format!("its host cannot be asked: {failure}"));
@@ -262,7 +262,7 @@ impl JobRun<'_> {
         }
     }
 
-    async fn recall(
+    async fn recall_past(
         &mut self,
         target: &Target,
         keep: &Keep,
