@@ -158,13 +158,24 @@ fn seen_steps(traces: &Path) -> Vec<Done> {
             } else if let Some(arguments) = call.strip_prefix("read(0, ")
                 && is_shell
             {
-                shells.push((time.parse().unwrap(), first_string(arguments)));
+                let text = first_string(arguments);
+                if !is_of_proc(&text) {
+                    shells.push((time.parse().unwrap(), text));
+                }
             }
         }
     }
     shells.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let text: String = shells.into_iter().map(|(_, text)| text).collect();
     steps_of(&text)
+}
+
+/// Whether a shell read this from /proc, by a `read` of its own whose standard input is such a file: the id of the boot, or
+/// the line of a process.
+fn is_of_proc(text: &str) -> bool {
+    let is_boot_id = text.len() == 37 && text.matches('-').count() == 4;
+    let is_stat = |(pid, _): (&str, &str)| pid.parse::<u32>().is_ok();
+    is_boot_id || text.split_once(" (").is_some_and(is_stat)
 }
 
 /// The first argument, a string as `strace -xx` prints it: `"\x61\x62"...`.
@@ -197,7 +208,11 @@ fn steps_of(text: &str) -> Vec<Done> {
             rest = after;
         } else {
             let (script, after) = unquote(&rest["eval ".len()..]);
-            if after.starts_with(" ) </dev/null\n") {
+            // What outlives the link prints to files.
+            if [" ) </dev/null\n", " ) </dev/null >\"$w_k."]
+                .iter()
+                .any(|end| after.starts_with(end))
+            {
                 steps.push(Done::Run(script.trim().to_owned()));
             }
             rest = after;
