@@ -22,6 +22,8 @@ enum Done {
 
 #[test]
 fn the_host_was_given_what_show_prints() {
+    // declared first and so dropped last: `down` finds the sshd as the child of its strace
+    let _traced;
     let shop = Shop::up();
     // so that there is one order of things on a host
     let (keep, one) = ("keep_versions: 2", "non_deploy_concurrency_per_host: 1");
@@ -34,7 +36,7 @@ fn the_host_was_given_what_show_prints() {
     let shown = shown_steps(&shown.expect(0).stdout);
     let traces = shop.path().join("traces");
     std::fs::create_dir(&traces).unwrap();
-    let _traced = trace_sshd(&shop, "app1", &traces);
+    _traced = trace_sshd(&shop, "app1", &traces);
     shop.windlass("deploy", &["--tasklist", &saved]).expect(0);
 
     let mut done = Vec::new();
@@ -130,7 +132,7 @@ fn trace_sshd(shop: &Shop, host: &str, traces: &Path) -> Traced {
     traced
 }
 
-/// An sshd under strace. What strace leaves behind is ended by the example's `down`.
+/// An sshd under strace, which the example's `down` ends with all that descends from it.
 struct Traced(Child);
 
 impl Drop for Traced {

@@ -1,4 +1,4 @@
-//! What a run keeps on its hosts is removed once it ended well. Otherwise it stays, to be asked back.
+//! What a run keeps on its hosts is removed once all of it is known. Otherwise it stays, to be asked back.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -214,7 +214,8 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             owed: owed.clone(),
         })
         .await;
-    if end == RunEnd::Succeeded {
+    // What is known is in the journal; only what is not may have to be asked back.
+    if end != RunEnd::Unknown {
         kept::forget(&shared).await;
     }
     Report {
