@@ -483,3 +483,21 @@ fn a_task_of_several_turns_goes_on_at_the_turn_that_it_stood_at() {
         }
     }
 }
+
+#[test]
+fn what_goes_on_and_then_fails_is_not_tried_again_by_itself() {
+    let turns = json!([{"run": ["look"]}, {"run": ["work"]}, {"run": ["note"], "last": true}]);
+    let task = json!({"command": "fake", "remote_host": "h1", "repeat": "ask", "turns": turns});
+    let never = script(json!([{"on": "note", "lost": "before"}]));
+    let mut story = Story::new(one_stage(json!([[task]])), never);
+    story.cut(1000);
+    let broken = script(json!([{"on": "note", "status": 1}]));
+    let run = story.resume(broken, Told::default());
+    assert_eq!(
+        (run.words(&["1.1.1"]), run.end()),
+        (vec!["failed"], RunEnd::Failed)
+    );
+    assert_eq!(["look", "work", "note"].map(|s| story.times(s)), [1, 1, 1]);
+    let tried_again = |w: &What| matches!(w, What::TaskRetried { .. });
+    assert!(!run.events.iter().any(tried_again), "{:?}", run.events);
+}

@@ -90,7 +90,8 @@ impl JobRun<'_> {
             Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
             _ => false,
         };
-        let attempts = flight.attempt - self.attempts_before(flight.index);
+        // What goes on of an attempt before the run was resumed counts as the first.
+        let attempts = (flight.attempt - self.attempts_before(flight.index)).max(1);
         if may_retry && attempts <= task.retries && !self.is_over() {
             let delay = task.retry_delay;
             let attempt = flight.attempt;

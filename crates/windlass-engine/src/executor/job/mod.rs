@@ -173,7 +173,7 @@ impl JobRun<'_> {
                 return JobEnd::Failed;
             };
             let index = flight.index;
-            attempt = flight.attempt - self.attempts_before(index);
+            attempt = (flight.attempt - self.attempts_before(index)).max(1);
             let ran_on = self.call_back(&flight, &verdict, &mut next).await;
             match self.ended(flight, verdict).await {
                 Next::GoOn => attempt = 1,
