@@ -4,6 +4,7 @@
 mod access;
 mod cli;
 mod ending;
+mod locking;
 mod making;
 mod output;
 mod program;

@@ -18,6 +18,7 @@ use windlass_model::tree::Map;
 
 use crate::cli::Inputs;
 use crate::ending::{self, Ending};
+use crate::locking::{Locking, Wanted};
 use crate::session::{Session, folder_of, read_source};
 
 /// A tasklist with what it takes to run it.
@@ -30,6 +31,8 @@ pub(crate) struct Made {
     pub(crate) config: Option<Config>,
     /// Where relative paths start.
     pub(crate) base: PathBuf,
+    /// How its hosts are locked.
+    pub(crate) locking: Locking,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
 }
 
@@ -90,6 +93,7 @@ pub(crate) async fn ready(
         prepared,
         config,
         base,
+        locking: Locking::default(),
         hosts,
     })
 }
@@ -102,6 +106,7 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
         prepared,
         config,
         base,
+        locking,
         hosts,
     } = made;
     if prepared.tasks().next().is_none() {
@@ -125,18 +130,24 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
     let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
     check_keys(&prepared, hosts.as_ref(), &without).await?;
     let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
-    journal::keep_tasklist(&session.state_dir(), &run, &tasklist).map_err(|e| {
-        Ending::own(
-            format!(
-                "the run cannot be recorded in {}",
-                session.state_dir().display()
-            ),
-            e,
-        )
-    })?;
     let user = config
         .as_ref()
         .and_then(|c| Some(c.tree.get("user")?.as_str()?.to_owned()));
+    let wanted = Wanted {
+        run: &run,
+        user: user.as_deref(),
+        without: &without,
+    };
+    let locks = locking.take(session, &prepared, &hosts, &wanted).await?;
+    let kept = journal::keep_tasklist(&session.state_dir(), &run, &tasklist);
+    if let Err(error) = kept {
+        if let Some(locks) = locks {
+            locks.release().await;
+        }
+        let state = session.state_dir();
+        let what = format!("the run cannot be recorded in {}", state.display());
+        return Err(Ending::own(what, error));
+    }
     let options = Options {
         run,
         by: session.surroundings.by(),
@@ -146,8 +157,12 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
         interrupt: session.interrupt.clone(),
         user,
         without,
+        locks: locks.clone(),
     };
     let report = executor::run(&prepared, options).await;
+    if let Some(locks) = locks {
+        locks.release().await;
+    }
     hosts.close().await;
     ending::of_run(&report)
 }

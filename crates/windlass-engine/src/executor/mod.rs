@@ -22,6 +22,7 @@ pub use receipts::{Standing, probe_script, read_probe};
 use crate::events::Events;
 use crate::host::{HostError, HostErrorKind, Hosts};
 use crate::interrupt::Interrupt;
+use crate::locks::Locks;
 use crate::queue::Queue;
 use crate::secrets::Secrets;
 
@@ -44,6 +45,15 @@ pub struct Options {
     pub user: Option<String>,
     /// Hosts that are left out.
     pub without: Vec<HostName>,
+    /// The locks that it has taken; once one is lost nothing new is begun.
+    pub locks: Option<Arc<Locks>>,
+}
+
+impl Options {
+    /// Why nothing new may be begun, interrupts apart.
+    fn lost(&self) -> Option<String> {
+        self.locks.as_ref()?.lost()
+    }
 }
 
 /// What came of a run.
@@ -116,7 +126,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             _ if shared.options.interrupt.times() >= stops_at(stage) => {
                 Some("interrupted".to_owned())
             }
-            _ => None,
+            _ => shared.options.lost(),
         };
         if let Some(why) = skip {
             for job in &stage.jobs {
@@ -228,7 +238,7 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
     let mut running: JoinSet<(usize, JobEnd)> = JoinSet::new();
     let stops_at = stops_at(stage);
     loop {
-        if interrupt.times() >= stops_at || !events.is_open() {
+        if interrupt.times() >= stops_at || !events.is_open() || shared.options.lost().is_some() {
             queue.stop();
         }
         while let Some(index) = queue.start() {
@@ -256,7 +266,7 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
     let why = if over {
         format!("stage {:?} failed", stage.name)
     } else {
-        "interrupted".to_owned()
+        shared.options.lost().unwrap_or("interrupted".to_owned())
     };
     let waiting = queue.waiting();
     for index in &waiting {

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::Inputs;
 use crate::ending::Ending;
+use crate::locking::Locking;
 use crate::making;
 use crate::program::Program;
 use crate::session::Session;
@@ -16,6 +17,8 @@ pub(crate) struct Deploy {
     /// Leave these hosts out; they are behind afterwards, and the run says so
     #[arg(long, value_name = "HOST", num_args = 1..)]
     without: Vec<String>,
+    #[command(flatten)]
+    locking: Locking,
 }
 
 impl Deploy {
@@ -27,7 +30,8 @@ impl Deploy {
     }
 
     async fn deploy(self, session: &mut Session) -> Result<(), Ending> {
-        let made = making::make(session, &self.inputs).await?;
+        let mut made = making::make(session, &self.inputs).await?;
+        made.locking = self.locking;
         making::run(session, made, &self.without).await
     }
 }

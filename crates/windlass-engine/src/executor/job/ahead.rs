@@ -30,7 +30,7 @@ impl JobRun<'_> {
                 && current.code.repeat() == Repeat::Safe
                 // What it opens would be owed even if it never ran.
                 && task.code.owes().opens.is_empty();
-            if !together {
+            if !together || self.must_ask_first(&task.host) {
                 break;
             }
             let Some(mut flight) = self.flight(*next, 1) else {

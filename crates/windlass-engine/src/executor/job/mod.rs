@@ -3,6 +3,7 @@
 mod ahead;
 mod end;
 mod flight;
+mod hold;
 mod perform;
 mod plugin;
 mod talk;

@@ -81,18 +81,30 @@ impl JobRun<'_> {
         let (limit, interrupt) = self.bounds();
         let connected = within(limit, interrupt, self.connect(target)).await?;
         connected.map_err(Failure::from)?;
+        let host = task.host.clone();
+        if !ahead {
+            self.hold(&host).await?;
+        }
+        let batches = self.guarded(target, batch);
         if first {
             self.about_to_send(index, attempt).await;
         }
         if let Some(flight) = self.flights.back_mut() {
             flight.sent = true;
+            flight.guarded = batches.len() > 1;
         }
         let (limit, interrupt) = self.bounds();
         let Some(talk) = self.talks.get_mut(target) else {
             return Ok(());
         };
         let secrets = &self.shared.options.secrets;
-        let sent = within(limit, interrupt, talk.send(batch, secrets)).await;
+        let all = async {
+            for batch in batches {
+                talk.send(batch, secrets).await?;
+            }
+            Ok(())
+        };
+        let sent = within(limit, interrupt, all).await;
         self.intact(target, sent).await
     }
 
@@ -189,8 +201,27 @@ impl JobRun<'_> {
             .or_else(|| self.shared.options.user.clone())
     }
 
-    /// A question of the executor's own: its output is nobody's.
+    /// A question of the executor's own: its output is nobody's. Nothing is asked where the lock is lost.
     pub(super) async fn ask(&mut self, target: &Target, step: Step) -> Result<Reply, Failure> {
+        self.hold(&target.0).await?;
+        let guard = self.guard(target, Some(&step));
+        let guarded = guard.is_some();
+        let steps = guard.into_iter().chain([step]).collect();
+        let mut replies = self.question(target, steps).await?;
+        if let Some(reply) = replies.first().filter(|_| guarded) {
+            self.admitted(target, reply)?;
+        }
+        replies
+            .pop()
+            .ok_or_else(|| Failure::new(FailureKind::LinkLost, "no reply came"))
+    }
+
+    /// Steps of one batch, and their replies up to the first that is not wanted.
+    pub(super) async fn question(
+        &mut self,
+        target: &Target,
+        steps: Vec<Step>,
+    ) -> Result<Vec<Reply>, Failure> {
         let task = self
             .job
             .tasks
@@ -200,7 +231,7 @@ impl JobRun<'_> {
         let secrets = self.shared.options.secrets.clone();
         let batch = Batch {
             task,
-            steps: vec![step],
+            steps: steps.clone(),
             ahead: false,
             keep: None,
         };
@@ -210,24 +241,33 @@ impl JobRun<'_> {
             let over = || HostError::new(HostErrorKind::Lost, "the conversation is over");
             let talk = self.talks.get_mut(target).ok_or_else(over)?;
             talk.send(batch, &secrets).await?;
-            loop {
-                if let Heard::Reply(_, reply) = talk.hear().await? {
-                    return Ok(reply);
+            let mut replies = Vec::with_capacity(steps.len());
+            for step in &steps {
+                let reply = loop {
+                    if let Heard::Reply(_, reply) = talk.hear().await? {
+                        break reply;
+                    }
+                };
+                let wanted = reply.is_wanted(step);
+                replies.push(reply);
+                if !wanted {
+                    break;
                 }
             }
+            Ok(replies)
         };
         let hurried = async {
             interrupt.reached(2).await;
             tokio::time::sleep(LAST_QUESTION).await;
         };
-        let answer: Result<Result<Reply, HostError>, Failure> = tokio::select! {
+        let answer: Result<Result<Vec<Reply>, HostError>, Failure> = tokio::select! {
             biased;
             answer = asked => Ok(answer),
             () = tokio::time::sleep(QUESTION) => Err(no_answer(QUESTION)),
             () = hurried => Err(no_answer(LAST_QUESTION)),
         };
         match self.intact(target, answer).await {
-            Ok(reply) => Ok(reply),
+            Ok(replies) => Ok(replies),
             Err(Broken::Lost(error)) => Err(error.into()),
             Err(Broken::Failed(failure)) => Err(failure),
         }
