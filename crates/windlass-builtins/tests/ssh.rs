@@ -273,8 +273,22 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
 }
 
-/// Users who may use sudo, with and without a password; the machine keeps them.
-fn sudo_users() {
+/// The rights of the users for sudo, until it is dropped; the users themselves stay on the machine.
+struct SudoUsers;
+
+impl Drop for SudoUsers {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(sudoers());
+    }
+}
+
+/// A file of this process's own: tests that want these rights run side by side.
+fn sudoers() -> String {
+    format!("/etc/sudoers.d/windlass-test-{}", std::process::id())
+}
+
+/// Users who may use sudo, with and without a password.
+fn sudo_users() -> SudoUsers {
     make_user("windlass-sudo", "/bin/sh").unwrap();
     make_user("windlass-test", "/bin/sh").unwrap();
     let hash = Command::new("openssl")
@@ -288,11 +302,12 @@ fn sudo_users() {
         .unwrap();
     assert!(set.success());
     std::fs::write(
-        "/etc/sudoers.d/windlass-test",
+        sudoers(),
         "windlass-sudo ALL=(ALL) ALL\nwindlass-test ALL=(ALL) NOPASSWD: ALL\n\
          Defaults:windlass-sudo timestamp_timeout=0\n",
     )
     .unwrap();
+    SudoUsers
 }
 
 #[tokio::test]
@@ -300,7 +315,7 @@ async fn sudo_with_and_without_a_password() {
     if !is_root().unwrap() {
         return;
     }
-    sudo_users();
+    let _rights = sudo_users();
     let free = sshd(&SshdOptions::default());
     let all_free = all(&free);
     let mut free_talk = talk(&all_free).await;
@@ -453,7 +468,7 @@ async fn killing_leaves_nothing_there() {
     if !is_root().unwrap() {
         return;
     }
-    sudo_users();
+    let _rights = sudo_users();
     let sshd = sshd(&SshdOptions::default().line("MaxSessions 2"));
     let all = all(&sshd);
     for step in [run, |s: &str| sudo("root", s)] {

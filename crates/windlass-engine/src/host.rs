@@ -24,9 +24,14 @@ pub trait Hosts: Send + Sync {
         user: Option<&str>,
     ) -> Result<Box<dyn Conversation>, HostError>;
 
-    /// Looks at the keys of all of these at once, connecting to none that is known to be down: a key that is
-    /// unknown, changed or revoked is an error; a host that cannot be reached is not.
+    /// Connects to all of these at once, so that their keys are seen: a key that is unknown, changed or revoked is an error; a
+    /// host that cannot be reached, or lets nobody in, is not. Connections that are made stay for [`Hosts::converse`].
     async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)>;
+
+    /// What stood out in the configuration of hosts so far and is not heeded, each once, for the operator.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Closes every connection, waiting at most a few seconds.
     async fn close(&self);

@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     Service(verbs::service::Service),
     /// Run a shell line on hosts
     Run(verbs::run::Run),
+    /// Look at hosts before a deploy does, and approve their keys
+    Hosts(verbs::hosts::Hosts),
     /// List the commands of tasklists and their arguments
     Commands(verbs::commands::Commands),
     /// List the generators: what a config's `platform` may name

@@ -2,6 +2,7 @@
 //! `fn main() -> ExitCode { windlass::main(|registry| { registry.command(Mine); }) }`.
 
 mod access;
+mod choice;
 mod cli;
 mod ending;
 mod locking;

@@ -128,7 +128,13 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
         .secrets(secrets_of(&tasklist), &secrets, &base)
         .await?;
     let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
-    check_keys(&prepared, hosts.as_ref(), &without).await?;
+    let keys = check_keys(&prepared, hosts.as_ref(), &without).await;
+    for note in hosts.notes() {
+        session
+            .events
+            .log(Level::Warning, "Hosts", None, None, &note);
+    }
+    keys?;
     let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
     let user = config
         .as_ref()
@@ -256,9 +262,7 @@ async fn check_keys(
     let mut faults = Diagnostics::new();
     for (host, error) in executor::preflight(prepared, hosts).await {
         if !without.contains(&host) {
-            faults.push(Diagnostic::error(format!("{host}: {error}")).hint(format!(
-                "if the key is the right one: `windlass hosts trust {host}`"
-            )));
+            faults.push(Diagnostic::error(error.message));
         }
     }
     Ok(faults.or(())?)

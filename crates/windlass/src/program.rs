@@ -79,6 +79,7 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Runs(verb) => verb.run(program),
         Verb::Service(verb) => verb.run(program).await,
         Verb::Run(verb) => verb.run(program).await,
+        Verb::Hosts(verb) => verb.run(program).await,
         Verb::Commands(verb) => verb.run(program),
         Verb::Generators(verb) => verb.run(program),
         Verb::Schema(verb) => verb.run(program),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use windlass_builtins::hosts::HostsOptions;
+use windlass_builtins::hosts::{AllHosts, HostsOptions};
 use windlass_builtins::plugins::{self, Plugins, Settings, Wanted};
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::host::Hosts;
@@ -36,8 +36,6 @@ use crate::surroundings::{Surroundings, variable};
 const CONFIG_NAME: &str = "windlass.yaml";
 /// Longest text that is read as a config or a tasklist, in bytes.
 const LONGEST_INPUT: u64 = 1 << 30;
-/// Variables of the environment that plugins see.
-const PLUGIN_ENV: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"];
 
 /// What a verb that may run tasks works with.
 pub(crate) struct Session {
@@ -180,6 +178,15 @@ impl Session {
         &self,
         config: Option<(&Config, &Path)>,
     ) -> Result<(Arc<dyn Hosts>, Arc<Secrets>), Ending> {
+        let (hosts, secrets) = self.all_hosts(config).await?;
+        Ok((hosts, secrets))
+    }
+
+    /// The same, for what only they can do.
+    pub(crate) async fn all_hosts(
+        &self,
+        config: Option<(&Config, &Path)>,
+    ) -> Result<(Arc<AllHosts>, Arc<Secrets>), Ending> {
         let access = match config {
             Some((config, _)) => Access::of(config)?,
             None => Access::default(),
@@ -205,8 +212,6 @@ impl Session {
     /// Ends the session: plugins first, then the sinks; then prints the digest of the run, if there was one.
     pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
         self.plugins.close().await;
-        let view = self.collector.view();
-        let wants_digest = view.run.is_some() && self.common.log_format == LogFormat::Text;
         self.events.end().await;
         let sinks =
             match tokio::time::timeout(std::time::Duration::from_secs(30), self.dispatcher).await {
@@ -219,8 +224,9 @@ impl Session {
                 }
             };
         sinks.map_err(|e| Ending::own("the run could not be recorded", e))?;
-        if wants_digest {
-            crate::output::say(&digest::digest(&self.collector.view()));
+        let view = self.collector.view();
+        if view.run.is_some() && self.common.log_format == LogFormat::Text {
+            crate::output::say(&digest::digest(&view));
         }
         result
     }
@@ -246,21 +252,18 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
     let zone = TimeZone::system();
     if surroundings.is_terminal && !common.quiet {
         let progress = Progress::new();
-        let log = Log::new(progress.lines(), verbosity, zone);
+        let log = Log::new(progress.lines(), verbosity, zone).calm();
         return vec![Box::new(log), Box::new(progress)];
     }
     vec![Box::new(Log::new(std::io::stderr(), verbosity, zone))]
 }
 
-/// Plugins get the variables that programs need, and no others.
+/// Plugins see the variables that programs need, and no others.
 fn start_plugins(python_path: PathBuf, events: &Events) -> Arc<Plugins> {
     let events = events.clone();
     Plugins::new(Settings {
         python_path,
-        env: PLUGIN_ENV
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
-            .collect(),
+        env: windlass_plugin::clean_environment(crate::surroundings::variables()),
         limits: windlass_plugin::Limits::default(),
         log: Arc::new(move |level, component, host, tag, message| {
             events.log(level, component, host, tag, message)

@@ -22,6 +22,8 @@ pub(crate) struct Surroundings {
     pub(crate) directory: PathBuf,
     /// Whether standard error is a terminal that can show progress.
     pub(crate) is_terminal: bool,
+    /// Whether somebody at a terminal reads standard output and can answer on standard input.
+    pub(crate) can_be_asked: bool,
 }
 
 impl Surroundings {
@@ -63,6 +65,7 @@ impl Surroundings {
             directory: std::env::current_dir()?,
             is_terminal: std::io::stderr().is_terminal()
                 && path("TERM").is_some_and(|t| t.as_os_str() != "dumb"),
+            can_be_asked: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
             home,
         })
     }
@@ -71,6 +74,12 @@ impl Surroundings {
     pub(crate) fn by(&self) -> String {
         format!("{}@{}", self.user, self.machine)
     }
+}
+
+/// The whole environment, less what is no UTF-8.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// A variable of the environment, for secret references.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_model::event::{Event, RunEnd, TaskRef, What};
 use windlass_model::ids::{RunId, TaskId};
 use windlass_model::outcome::Outcome;
+use windlass_model::step::Level;
 
 /// What is known of a run.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub(crate) struct RunView {
     pub(crate) stages: BTreeMap<u32, String>,
     /// Every task that ended, or began and did not end.
     pub(crate) ended: BTreeMap<TaskId, TaskView>,
+    /// Errors of the executor itself: a receipt that could not be left.
+    pub(crate) errors: Vec<String>,
     /// What was opened and not closed.
     pub(crate) owed: BTreeSet<String>,
     /// How it ended; `None` while it runs, or when it was cut off.
@@ -96,6 +99,18 @@ impl RunView {
                 key, open: false, ..
             } => {
                 self.owed.remove(key);
+            }
+            What::Log {
+                level: Level::Error,
+                component,
+                host,
+                message,
+                ..
+            } if component == "Executor" => {
+                let host = host
+                    .as_ref()
+                    .map_or(String::new(), |host| format!("{host}: "));
+                self.errors.push(format!("{host}{message}"));
             }
             What::RunFinished { end, .. } => self.end = Some(*end),
             _ => {}

@@ -102,7 +102,13 @@ fn after_a_failure_nothing_new_starts_and_what_runs_is_awaited() {
     let ran = place
         .windlass(&["deploy", "--tasklist", "tasks.json"])
         .expect(1);
-    assert_eq!(begun(&place), ["bad", "slow", "tidy"]);
+    let mut first = begun(&place);
+    let rest = first.split_off(2.min(first.len()));
+    first.sort();
+    assert_eq!(
+        (first, rest),
+        (vec!["bad".into(), "slow".into()], vec!["tidy".into()])
+    );
     assert!(witness(&place).contains(&("slow".into(), "end".into())));
     assert!(ran.stderr.contains("exit status 3"), "{}", ran.stderr);
     assert!(ran.stderr.contains("5 not run"), "{}", ran.stderr);

@@ -3,6 +3,8 @@
 //! `cargo xtask imports` holds every crate's dependencies, and some of its sources, against the table in
 //! ARCHITECTURE.md. `cargo xtask docs [--check]` writes (or compares) the generated pages of `docs/`.
 
+#![allow(clippy::print_stderr, reason = "its faults are for whoever runs it")]
+
 mod docs;
 mod imports;
 

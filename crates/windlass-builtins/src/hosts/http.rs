@@ -239,7 +239,7 @@ fn tls_config() -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// Has curl, wget or python3 there ask. Headers and bodies go on standard input, where no list of processes shows them.
+/// Has python3 or curl there ask. Headers and bodies go on standard input, where no list of processes shows them.
 async fn ask_there(cx: &Context, way: Arc<dyn Transport>, work: &HttpWork) -> Result<Reply, Wrong> {
     let input = request_json(work);
     let program = format!(

@@ -164,6 +164,10 @@ impl Hosts for AllHosts {
         self.ssh.check_keys(hosts).await
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.ssh.notes()
+    }
+
     async fn close(&self) {
         self.ssh.close().await;
     }

@@ -26,6 +26,9 @@ use crate::locks::Locks;
 use crate::queue::Queue;
 use crate::secrets::Secrets;
 
+/// Why nothing more starts when the sinks of events are gone.
+const NO_JOURNAL: &str = "the journal could not be written";
+
 /// What a run needs beside its tasklist.
 #[derive(Clone)]
 pub struct Options {
@@ -154,7 +157,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             state.stopped = Some(format!("stage {:?} failed", stage.name));
         }
         if !events.is_open() {
-            state.stopped = Some("the journal could not be written".into());
+            state.stopped = Some(NO_JOURNAL.into());
         }
     }
     let owed: Vec<String> = shared
@@ -237,9 +240,19 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
     let mut queue = Queue::new(jobs.iter().map(|j| j.hosts.clone()), stage.limits);
     let mut running: JoinSet<(usize, JobEnd)> = JoinSet::new();
     let stops_at = stops_at(stage);
+    let mut stopped = None;
     loop {
-        if interrupt.times() >= stops_at || !events.is_open() || shared.options.lost().is_some() {
-            queue.stop();
+        if !queue.is_stopped() {
+            if interrupt.times() >= stops_at {
+                stopped = Some("interrupted".to_owned());
+            } else if !events.is_open() {
+                stopped = Some(NO_JOURNAL.to_owned());
+            } else {
+                stopped = shared.options.lost();
+            }
+            if stopped.is_some() {
+                queue.stop();
+            }
         }
         while let Some(index) = queue.start() {
             let Some(job) = jobs.get(index) else { break };
@@ -248,8 +261,8 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
         }
         let joined = tokio::select! {
             biased;
-            joined = running.join_next() => joined,
             () = interrupt.reached(stops_at), if !queue.is_stopped() => continue,
+            joined = running.join_next() => joined,
         };
         let Some(Ok((index, end))) = joined else {
             break;
@@ -263,11 +276,7 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
         }
     }
     let over = queue.is_over_budget();
-    let why = if over {
-        format!("stage {:?} failed", stage.name)
-    } else {
-        shared.options.lost().unwrap_or("interrupted".to_owned())
-    };
+    let why = stopped.unwrap_or_else(|| format!("stage {:?} failed", stage.name));
     let waiting = queue.waiting();
     for index in &waiting {
         if let Some(job) = jobs.get(*index) {

@@ -132,6 +132,7 @@ pub async fn prepare(
     let mut initialized = Box::pin(initialized);
     let receipts: HashMap<&str, &ReceiptPlan> =
         plan.receipts.iter().map(|r| (r.job.as_str(), r)).collect();
+    faults.extend(astray(tasklist, &plan));
     let mut stages = Vec::with_capacity(tasklist.stages.len());
     for (s, stage) in tasklist.stages.iter().enumerate() {
         let mut jobs = Vec::with_capacity(stage.jobs.len());
@@ -182,6 +183,37 @@ pub async fn prepare(
         stages,
         plan,
     })
+}
+
+/// Receipts that name no job, or one whose tasks are tagged with other services: the tasklist was edited, its plan was not.
+fn astray(tasklist: &Tasklist, plan: &Plan) -> Diagnostics {
+    let job = |name: &str| {
+        let (stage, task) = name.split_once('.')?;
+        let stage = tasklist
+            .stages
+            .get(stage.parse::<usize>().ok()?.checked_sub(1)?)?;
+        stage.jobs.get(task.parse::<usize>().ok()?.checked_sub(1)?)
+    };
+    let fits = |receipt: &ReceiptPlan| {
+        job(&receipt.job).is_some_and(|job| {
+            let mut tags = job
+                .tasks()
+                .iter()
+                .filter_map(|task| task.tag.as_deref())
+                .peekable();
+            tags.peek().is_none() || tags.any(|tag| tag == receipt.service)
+        })
+    };
+    let astray = plan.receipts.iter().filter(|receipt| !fits(receipt));
+    let faults = astray.map(|receipt| {
+        let ReceiptPlan { service, job, .. } = receipt;
+        Diagnostic::error(format!(
+            "the plan wants a receipt of service `{service}` from job {job}, which is not about it"
+        ))
+        .key("plan.receipts")
+        .hint("jobs are counted from 1, as STAGE.TASK; mend `plan.receipts` after moving jobs, or plan again")
+    });
+    Diagnostics(faults.collect())
 }
 
 fn prepared_task(

@@ -294,12 +294,17 @@ impl<'a> Judge<'a> {
         let twice = self.outcomes.insert(id, outcome.clone());
         prop_assert!(twice.is_none(), "{} has two outcomes", id);
         if !self.running.contains(&job) {
-            prop_assert!(
-                matches!(outcome, Outcome::NotRun(_)),
-                "{} never started: {}",
-                id,
-                outcome
-            );
+            let is_so = matches!(outcome, Outcome::NotRun(_));
+            prop_assert!(is_so, "{} never started: {}", id, outcome);
+            if self.open != Some(id.stage) {
+                let is_left =
+                    (self.stopped || self.interrupts > 0) && !self.stage(id.stage).finally;
+                prop_assert!(
+                    is_left || self.interrupts == 2,
+                    "the stage of {} did not run",
+                    id
+                );
+            }
             return Ok(());
         }
         match outcome {

@@ -1,7 +1,14 @@
 //! The executor on fake hosts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod ahead;
 mod law;
+mod scenarios;
 mod stops;
 mod support;
 mod traces;

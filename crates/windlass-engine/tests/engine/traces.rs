@@ -203,3 +203,11 @@ fn a_job_that_is_killed_leaves_its_receipt_all_the_same() {
         ("failed", &["k".to_owned()][..])
     );
 }
+
+#[test]
+fn a_job_that_never_began_leaves_no_receipt() {
+    let slow = json!({"on": "probe", "takes": 5000, "stdout": "S shop\nL shop_1.0\nR \n"});
+    let run = play_until(shop(json!({})), script(json!([slow])), &[1001, 2001]);
+    assert_eq!(run.words(&DONE), ["not run"; 3]);
+    assert!(receipts(&run).is_empty() && run.hosts.done().len() == 1);
+}

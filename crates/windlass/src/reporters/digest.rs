@@ -46,7 +46,7 @@ pub(crate) fn digest(view: &RunView) -> String {
         .collect();
     let mut text = String::new();
     let not_run = view.count("not run");
-    if bad.is_empty() && view.owed.is_empty() && not_run == 0 {
+    if bad.is_empty() && view.owed.is_empty() && not_run == 0 && view.errors.is_empty() {
         return text;
     }
     let stages: BTreeSet<&str> = bad
@@ -72,6 +72,9 @@ pub(crate) fn digest(view: &RunView) -> String {
     );
     for ((command, message), tasks) in grouped(&bad) {
         group(&mut text, command, &message, &tasks);
+    }
+    for error in &view.errors {
+        let _ = writeln!(text, "\n  {error}");
     }
     if !view.owed.is_empty() {
         let owed: Vec<&str> = view.owed.iter().map(String::as_str).collect();

@@ -45,6 +45,8 @@ pub(crate) struct Log<L> {
     out: L,
     verbosity: Verbosity,
     zone: TimeZone,
+    /// Whether progress is drawn below: tasks that went well then need no line.
+    calm: bool,
     /// Tasks that logged something themselves since they began.
     spoke: HashSet<(String, HostName)>,
 }
@@ -65,8 +67,15 @@ impl<L: Lines> Log<L> {
             out,
             verbosity,
             zone,
+            calm: false,
             spoke: HashSet::new(),
         }
+    }
+
+    /// Leaves out the lines of tasks that went well: progress tells of them.
+    pub(crate) fn calm(mut self) -> Self {
+        self.calm = true;
+        self
     }
 
     fn shows(&self, level: Level) -> bool {
@@ -198,7 +207,7 @@ impl<L: Lines> Log<L> {
                     .remove(&(camel_case(&task.command), task.host.clone()));
                 let level = match outcome {
                     Outcome::Failed(_) | Outcome::Unknown(_) => Level::Error,
-                    Outcome::Changed | Outcome::Skipped(_) if !spoke => Level::Info,
+                    Outcome::Changed | Outcome::Skipped(_) if !spoke && !self.calm => Level::Info,
                     _ => Level::Debug,
                 };
                 let took = match millis {

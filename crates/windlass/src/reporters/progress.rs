@@ -1,13 +1,14 @@
-//! Progress on a terminal: one line for the stage, one for the bytes, however many hosts there are.
+//! Progress on a terminal: one line for the stage, its tasks, hosts and bytes, however many hosts there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use windlass_engine::events::Sink;
-use windlass_model::event::{Event, What};
+use windlass_model::event::{Event, RunEnd, What};
 use windlass_model::ids::TaskId;
+use windlass_model::outcome::Outcome;
 
 use super::log::Lines;
 
@@ -18,11 +19,13 @@ const NAMED: usize = 3;
 pub(crate) struct Progress {
     bars: MultiProgress,
     stage: ProgressBar,
-    bytes: ProgressBar,
     /// Running tasks: host and command.
     running: BTreeMap<TaskId, String>,
     sent: HashMap<TaskId, (u64, u64)>,
     failed: usize,
+    changed: usize,
+    ended: usize,
+    began: Option<i64>,
 }
 
 /// Writes log lines above the progress.
@@ -45,17 +48,15 @@ impl Progress {
         if let Some(style) = style("{spinner} {prefix} [{bar:24}] {pos}/{len} {wide_msg}") {
             stage.set_style(style.progress_chars("=> "));
         }
-        let bytes = bars.add(ProgressBar::new(0));
-        if let Some(style) = style("  sending {bytes}/{total_bytes} at {bytes_per_sec}") {
-            bytes.set_style(style);
-        }
         Self {
             bars,
             stage,
-            bytes,
             running: BTreeMap::new(),
             sent: HashMap::new(),
             failed: 0,
+            changed: 0,
+            ended: 0,
+            began: None,
         }
     }
 
@@ -76,6 +77,17 @@ impl Progress {
         if more > 0 {
             message.push_str(&format!(" and {more} more"));
         }
+        let (done, total) = self
+            .sent
+            .values()
+            .fold((0, 0), |sum, sent| (sum.0 + sent.0, sum.1 + sent.1));
+        if done < total {
+            message.push_str(&format!(
+                "; sent {} of {}",
+                HumanBytes(done),
+                HumanBytes(total)
+            ));
+        }
         if self.failed > 0 {
             message.push_str(&format!("; {} failed", self.failed));
         }
@@ -90,7 +102,6 @@ impl Progress {
                 self.stage.set_position(0);
                 self.stage.set_prefix(name.clone());
                 self.sent.clear();
-                self.bytes.reset();
             }
             What::TaskStarted { task, .. } => {
                 self.running
@@ -99,18 +110,24 @@ impl Progress {
             What::TaskFinished { task, outcome, .. } => {
                 self.running.remove(&task.id);
                 self.stage.inc(1);
-                self.failed += usize::from(matches!(outcome, windlass_model::Outcome::Failed(_)));
+                self.ended += 1;
+                self.changed += usize::from(*outcome == Outcome::Changed);
+                self.failed += usize::from(matches!(outcome, Outcome::Failed(_)));
             }
             What::Progress { task, done, total } => {
                 self.sent.insert(task.id, (*done, *total));
-                self.bytes
-                    .set_length(self.sent.values().map(|(_, total)| total).sum());
-                self.bytes
-                    .set_position(self.sent.values().map(|(done, _)| done).sum());
             }
-            What::RunFinished { .. } => {
+            What::RunStarted { .. } => self.began = Some(event.at),
+            What::RunFinished { end, .. } => {
                 self.stage.finish_and_clear();
-                self.bytes.finish_and_clear();
+                if *end == RunEnd::Succeeded {
+                    let seconds = self.began.map_or(0.0, |at| (event.at - at) as f64 / 1e6);
+                    let (ended, changed) = (self.ended, self.changed);
+                    let line =
+                        format!("Done: {ended} tasks, {changed} changed, in {seconds:.1} s\n");
+                    // Whoever closed standard error does not want to know.
+                    let _ = self.lines().write(&line);
+                }
             }
             _ => {}
         }
@@ -134,7 +151,6 @@ impl Sink for Progress {
 
     fn finish(&mut self) -> io::Result<()> {
         self.stage.finish_and_clear();
-        self.bytes.finish_and_clear();
         self.bars.clear()
     }
 }

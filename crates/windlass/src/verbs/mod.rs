@@ -4,6 +4,7 @@ pub(crate) mod commands;
 pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod generators;
+pub(crate) mod hosts;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod plan;

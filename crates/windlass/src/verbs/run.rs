@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use windlass_model::HostName;
-use windlass_model::config::Config;
-use windlass_model::diagnostic::nearest;
 use windlass_model::tasklist::{Job, Stage, Task, Tasklist};
 use windlass_model::tree::Map;
 
+use crate::choice;
 use crate::ending::Ending;
 use crate::making;
 use crate::program::Program;
@@ -60,25 +59,13 @@ impl Run {
             Some((config, base)) => (Some(config), base),
             None => (None, session.surroundings.directory.clone()),
         };
-        let tasklist = self.tasklist(&self.hosts(config.as_ref())?);
+        let tasklist = self.tasklist(&choice::hosts(
+            config.as_ref(),
+            &self.hosts,
+            &self.hostgroups,
+        )?);
         let made = making::ready(session, tasklist, config, base, None).await?;
         making::run(session, made, &[]).await
-    }
-
-    fn hosts(&self, config: Option<&Config>) -> Result<Vec<HostName>, Ending> {
-        let mut hosts: Vec<HostName> = self.hosts.iter().map(|h| HostName::new(h)).collect();
-        for group in &self.hostgroups {
-            let Some(config) = config else {
-                return Err(Ending::input(
-                    format!("there is no config to look up hostgroup `{group}` in"),
-                    "name one with --config FILE",
-                ));
-            };
-            hosts.extend(group_of(config, group)?);
-        }
-        let mut seen = std::collections::HashSet::new();
-        hosts.retain(|host| seen.insert(host.clone()));
-        Ok(hosts)
     }
 
     fn tasklist(&self, hosts: &[HostName]) -> Tasklist {
@@ -109,17 +96,4 @@ impl Run {
             ..Tasklist::default()
         }
     }
-}
-
-fn group_of(config: &Config, name: &str) -> Result<Vec<HostName>, Ending> {
-    let groups = config.hostgroups()?;
-    if let Some(group) = groups.iter().find(|g| g.name == name) {
-        return Ok(group.hosts.clone());
-    }
-    let known: Vec<&str> = groups.iter().map(|g| g.name.as_str()).collect();
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the config has: {}", known.join(", ")),
-    };
-    Err(Ending::input(format!("unknown hostgroup `{name}`"), hint))
 }

@@ -39,7 +39,12 @@ pub(super) fn script(dir: &ServiceDir, action: Action, timeout: u32) -> String {
              esac\n\
              sv -w {timeout} start \"$d\"\n"
         ),
-        Action::Restart => format!("{present}sv -w {timeout} restart \"$d\"\n"),
+        // Not `sv restart`: it compares whole seconds, and so believes that a service which began within this second is the
+        // one that it began.
+        Action::Restart => format!(
+            "{present}\
+             sv -w {timeout} stop \"$d\" && sv -w {timeout} start \"$d\"\n"
+        ),
         Action::Stop => format!(
             "[ -n \"$d\" ] || {{ absent; echo \"nothing to stop\"; exit 80; }}\n\
              state\n\

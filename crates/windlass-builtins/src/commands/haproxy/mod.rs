@@ -4,6 +4,7 @@
 //! an empty line or with what is wrong; `show stat` with CSV whose first line names the columns.
 
 mod stat;
+mod survey;
 
 use std::borrow::Cow;
 
@@ -16,6 +17,7 @@ use windlass_model::ids::HostName;
 use windlass_model::step::{Dial, Endpoint, Level, Reply, Step, Via};
 
 pub use stat::ServerStat;
+pub use survey::{Survey, SurveyError};
 
 /// Arguments about a load balancer. Exactly one of `lb_port` and `lb_socket`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -87,14 +89,8 @@ impl LoadBalancer {
         if args.lb_hostname.trim().is_empty() {
             wrong.push(cx.wrong("lb_hostname", "`lb_hostname` is empty"));
         }
-        let name = |part: &str| {
-            !part.is_empty()
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c))
-        };
         let (backend, server) = args.lb_service.split_once('/').unwrap_or_default();
-        if !name(backend) || !name(server) {
+        if !is_name(backend) || !is_name(server) {
             let message = format!("`{}` is no server of HAProxy", args.lb_service);
             let hint = "write backend/server, as they are called in HAProxy's configuration";
             wrong.push(cx.wrong("lb_service", message).hint(hint));
@@ -182,18 +178,13 @@ impl LoadBalancer {
 
     /// Asks for the state.
     pub fn look(&self) -> Step {
-        self.dial(self.show())
+        self.dial(show(&self.backend))
     }
 
     /// Sets the administrative state (`drain`, `ready`) and asks for the state.
     pub fn set(&self, state: &str) -> Step {
         let set = format!("set server {} state {state}", self.service());
-        self.dial(format!("{set}; {}", self.show()))
-    }
-
-    fn show(&self) -> String {
-        const SERVERS: u8 = 4;
-        format!("show stat {} {SERVERS} -1", self.backend)
+        self.dial(format!("{set}; {}", show(&self.backend)))
     }
 
     fn dial(&self, commands: String) -> Step {
@@ -218,6 +209,18 @@ impl LoadBalancer {
         stat::read(answer, &self.backend, &self.server)
             .map_err(|wrong| format!("{at} says of {service}: {wrong}"))
     }
+}
+
+/// Whether HAProxy may call a backend or a server so.
+fn is_name(part: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+    !part.is_empty() && part.chars().all(fine)
+}
+
+/// Asks for the servers of a backend; -1 stands for all.
+fn show(backend: &str) -> String {
+    const SERVERS: u8 = 4;
+    format!("show stat {backend} {SERVERS} -1")
 }
 
 #[cfg(test)]

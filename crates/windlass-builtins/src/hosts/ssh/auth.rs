@@ -11,7 +11,7 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
-use windlass_model::SecretValue;
+use windlass_model::{SecretRef, SecretValue};
 
 use super::config::HostConfig;
 use super::host_key::{HostKey, fingerprint};
@@ -21,17 +21,24 @@ const AGENT: Duration = Duration::from_secs(5);
 
 type Read = Result<Arc<PrivateKey>, String>;
 
-/// Identity files, each read once a run: opening an encrypted one takes long on purpose.
+/// Identity files, each read once a run for a passphrase: opening an encrypted one takes long on purpose.
 #[derive(Default)]
-pub(crate) struct KeyFiles(Mutex<HashMap<PathBuf, Arc<OnceCell<Read>>>>);
+pub(crate) struct KeyFiles(Mutex<HashMap<Opening, Arc<OnceCell<Read>>>>);
+
+/// A file, and by what it is opened.
+type Opening = (PathBuf, Option<SecretRef>);
+
+/// What opens an encrypted key: the reference by which it is known, and its value.
+pub(crate) type Passphrase = (SecretRef, SecretValue);
 
 impl KeyFiles {
-    async fn read(&self, path: &Path, passphrase: Option<SecretValue>) -> Read {
+    async fn read(&self, path: &Path, passphrase: Option<Passphrase>) -> Read {
+        let (reference, passphrase) = passphrase.unzip();
         let cell = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(path.to_owned())
+            .entry((path.to_owned(), reference))
             .or_default()
             .clone();
         let path = path.to_owned();
@@ -78,7 +85,7 @@ pub(crate) async fn let_in(
     config: &HostConfig,
     agent: Option<&Path>,
     files: &KeyFiles,
-    passphrase: Option<SecretValue>,
+    passphrase: Option<Passphrase>,
 ) -> Let {
     let mut try_ = Try {
         handle,

@@ -303,6 +303,15 @@ impl KnownHosts {
     }
 }
 
+/// The key in a line of a file, from 1: `ssh-ed25519 SHA256:...`. `None` when there is none, or none any more.
+pub fn fingerprint_at(file: &Path, line: usize) -> Option<String> {
+    let text = read(file).ok()??;
+    let text = text.lines().nth(line.checked_sub(1)?)?;
+    let line = Line::parse(text).ok()??;
+    let key = PublicKey::from_bytes(&line.key).ok()?;
+    Some(super::host_key::fingerprint(&key))
+}
+
 /// Whether a certificate holds for `host` now, given that its authority is trusted.
 fn is_good(certificate: &Certificate, authority: &PublicKey, host: &str, now: u64) -> bool {
     let host = host.to_ascii_lowercase();

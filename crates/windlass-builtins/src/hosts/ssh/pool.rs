@@ -1,6 +1,6 @@
 //! The connections of a run: one for each (host, port, user, way there), made when first wanted and again when lost.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -58,11 +58,29 @@ impl Key {
     }
 }
 
+struct Failed {
+    at: Instant,
+    /// The name by which it was tried; others may stand for the same.
+    host: HostName,
+    error: HostError,
+}
+
+impl Failed {
+    /// The error as that of `host`.
+    fn told_to(&self, host: &HostName) -> HostError {
+        let mut error = self.error.clone();
+        if let Some(rest) = error.message.strip_prefix(self.host.as_str()) {
+            error.message = format!("{host}{rest}");
+        }
+        error
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     link: Option<Arc<Link>>,
     /// The last attempt that failed: those who waited for it need not try as well.
-    failed: Option<(Instant, HostError)>,
+    failed: Option<Failed>,
 }
 
 type Slots = HashMap<Key, Arc<tokio::sync::Mutex<Slot>>>;
@@ -76,6 +94,7 @@ pub(crate) struct Ssh {
     files: KeyFiles,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
     slots: Mutex<Slots>,
+    noted: Mutex<BTreeSet<String>>,
 }
 
 impl Ssh {
@@ -87,6 +106,7 @@ impl Ssh {
             files: KeyFiles::default(),
             known: Mutex::default(),
             slots: Mutex::default(),
+            noted: Mutex::default(),
         }
     }
 
@@ -123,19 +143,42 @@ impl Ssh {
         Ok(Arc::new(Link::new(handle, through)))
     }
 
-    /// The keys of all these: errors only where a key is not as it should be.
-    pub(crate) async fn check_keys(&self, hosts: &[HostName]) -> Vec<(HostName, HostError)> {
-        let looked = self.look_at(hosts).await;
-        looked
-            .into_iter()
-            .filter_map(|(host, result)| match result {
-                Ok((key, _, seen)) => {
-                    host_key::trouble(&host, &key.address(), &seen).map(|e| (host, e))
+    /// Connects to all these: errors only where a key is not as it should be.
+    pub(crate) async fn check_keys(
+        self: &Arc<Self>,
+        hosts: &[HostName],
+    ) -> Vec<(HostName, HostError)> {
+        let mut remote: Vec<HostName> = hosts.to_vec();
+        remote.retain(|host| !host.is_local());
+        let reached: Vec<_> = futures_util::stream::iter(remote)
+            .map(|host| {
+                let ssh = self.clone();
+                async move {
+                    let reached = ssh.reach(&host, None).await;
+                    (host, reached.err())
                 }
-                Err(e) if e.kind == HostErrorKind::HostKey => Some((host, e)),
-                Err(_) => None,
             })
+            .buffer_unordered(LOOKS)
             .collect()
+            .await;
+        let mut wrong: Vec<_> = reached
+            .into_iter()
+            .filter_map(|(host, error)| Some((host, error?)))
+            .filter(|(_, error)| error.kind == HostErrorKind::HostKey)
+            .collect();
+        wrong.sort_by(|a, b| a.0.cmp(&b.0));
+        wrong
+    }
+
+    /// What ssh_config and known_hosts say that is not heeded.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_known = known.values().flat_map(|known| known.notes().to_vec());
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes: Vec<String> = noted.iter().cloned().chain(of_known).collect();
+        notes.sort();
+        notes.dedup();
+        notes
     }
 
     /// The keys that all these show, known or not.
@@ -232,8 +275,8 @@ impl Ssh {
             if let Some(link) = slot.link.as_ref().filter(|l| !l.is_closed()) {
                 return Ok(link.clone());
             }
-            if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
-                return Err(error.clone());
+            if let Some(failed) = slot.failed.as_ref().filter(|failed| failed.at >= asked) {
+                return Err(failed.told_to(host));
             }
             let mut trail = trail;
             trail.push(key.clone());
@@ -246,7 +289,11 @@ impl Ssh {
                 }
                 Err(error) => {
                     slot.link = None;
-                    slot.failed = Some((Instant::now(), error.clone()));
+                    slot.failed = Some(Failed {
+                        at: Instant::now(),
+                        host: host.clone(),
+                        error: error.clone(),
+                    });
                     Err(error)
                 }
             }
@@ -260,9 +307,10 @@ impl Ssh {
         config: &HostConfig,
         trail: Vec<Key>,
     ) -> Result<Ready, HostError> {
+        let limit = self.limit(config);
+        let begun = Instant::now();
         let (stream, through) = self.stream(host, key, config, trail).await?;
         let known = self.known(host, key, config).await?;
-        let limit = self.limit(config);
         let connecting = async {
             let (handle, _): (_, Look) =
                 connect::shake_hands(host, &key.address(), &known, stream).await;
@@ -271,7 +319,7 @@ impl Ssh {
             let passphrase = options
                 .key_passphrase
                 .of(host)
-                .and_then(|secret| options.secrets.get(secret).cloned());
+                .and_then(|secret| Some((secret.clone(), options.secrets.get(secret)?.clone())));
             let agent = options.agent_socket.as_deref();
             match auth::let_in(
                 &mut handle,
@@ -295,7 +343,9 @@ impl Ssh {
                 )),
             }
         };
-        let handle = tokio::time::timeout(limit, connecting)
+        // What it took to get a stream counts, but the login after a jump gets its fair part.
+        let left = limit.saturating_sub(begun.elapsed()).max(limit / 4);
+        let handle = tokio::time::timeout(left, connecting)
             .await
             .map_err(|_| silent(host, key, limit))??;
         Ok((handle, through))
@@ -348,6 +398,10 @@ impl Ssh {
             .await
             .map_err(|e| unreachable(host, e))?
             .map_err(|e| unreachable(host, e))?;
+        self.noted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(resolved.unsupported.iter().cloned());
         let user = spec
             .user
             .clone()

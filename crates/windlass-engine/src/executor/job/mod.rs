@@ -34,6 +34,7 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         talks: HashMap::new(),
         flights: VecDeque::new(),
         opened: BTreeSet::new(),
+        sent: false,
         finished: 0,
     };
     let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
@@ -57,6 +58,8 @@ struct JobRun<'a> {
     flights: VecDeque<Flight>,
     /// What this job opened and did not close.
     opened: BTreeSet<String>,
+    /// Whether any of its tasks may have had an effect.
+    sent: bool,
     /// How many tasks have their outcome; they get them in order.
     finished: usize,
 }
@@ -106,6 +109,10 @@ impl JobRun<'_> {
                 self.panicked(why).await
             }
         };
+        if !self.sent && end != JobEnd::Succeeded {
+            // Nothing was begun: what the last receipt says is still so.
+            return end;
+        }
         let from = before.and_then(|b| {
             let service = &self.job.receipt.as_ref()?.service;
             b.linked(service).map(str::to_owned)

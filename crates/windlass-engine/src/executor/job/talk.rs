@@ -121,6 +121,7 @@ impl JobRun<'_> {
             return;
         };
         let name = task_ref(task);
+        self.sent = true;
         self.emit(What::TaskSent {
             task: name.clone(),
             attempt,
