@@ -52,6 +52,8 @@ pub struct Found {
     pub by: String,
     /// Runs whose work goes on there, each with the shell that does it.
     pub busy: Vec<(String, String)>,
+    /// Whether its run takes locks still, and may give this one back at once.
+    pub(super) taking: bool,
     pub(super) token: String,
     pub(super) at: u64,
 }
@@ -162,9 +164,10 @@ fn entry(found: &mut Found, text: &str) {
     };
     found.state = match state {
         "free" => LockState::Free,
-        "held" => LockState::Held,
+        "held" | "taking" => LockState::Held,
         _ => LockState::Torn,
     };
+    found.taking = state == "taking";
     found.token = token.to_owned();
     found.expires = expires.parse().unwrap_or(0);
     found.taken = taken.parse().unwrap_or(0);

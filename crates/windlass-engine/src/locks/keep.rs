@@ -80,7 +80,7 @@ impl Locks {
         *self.renewing.lock().unwrap_or_else(PoisonError::into_inner) = Some(renewing);
     }
 
-    async fn renew_all(&self) {
+    pub(super) async fn renew_all(&self) {
         let held: Vec<HostName> = self
             .states()
             .iter()

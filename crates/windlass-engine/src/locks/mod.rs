@@ -134,7 +134,7 @@ impl Locks {
             Some(State::Held { until, .. }) if until.is_over() => {
                 script::renew(&self.claim, &self.token)
             }
-            Some(State::Unreached { .. }) => script::take(&self.claim, &self.token),
+            Some(State::Unreached { .. }) => script::take(&self.claim, &self.token, false),
             _ => return Ok(None),
         };
         Ok(Some(Doubt {

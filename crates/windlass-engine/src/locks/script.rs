@@ -41,7 +41,7 @@ w_tok=- w_st=free w_exp=0 w_tak=0 w_run=- w_pid=0 w_by=- w_v= w_x=
 w_n=${w_f##*/}
 case $w_n in *[!0-9]*) w_n=1000000000; return;; esac
 { read -r w_v w_tok w_st w_exp w_tak w_run w_pid w_by w_x; } 2>/dev/null <"$w_f"
-case "$w_v $w_x $w_st" in 'w1 . held'|'w1 . free') return;; esac
+case "$w_v $w_x $w_st" in 'w1 . held'|'w1 . taking'|'w1 . free') return;; esac
 [ -e "$w_f" ] && break
 done
 w_tok=- w_st=torn w_exp=0 w_tak=0 w_run=- w_pid=0 w_by=-
@@ -112,14 +112,14 @@ w_top
 w_over=
 case $w_st in
 torn) w_say torn;;
-held) if [ "$w_run" != "$w_r" ]; then
+held|taking) if [ "$w_run" != "$w_r" ]; then
 [ "$w_now" -lt "$w_exp" ] && w_say held
 w_over=1
 fi;;
 esac
 w_look "$w_r" && w_say busy
 w_was="$w_tok $w_st $w_exp $w_tak $w_run $w_pid $w_by"
-w_put "$w_me held $((w_now+w_lease)) $w_now $w_r $w_p0 $w_b" || continue
+w_put "$w_me $w_as $((w_now+w_lease)) $w_now $w_r $w_p0 $w_b" || continue
 if [ -n "$w_list" ]; then
 for w_k in 1 2 3; do
 sleep 0.05 2>/dev/null || sleep 1
@@ -147,7 +147,7 @@ w_i=0
 while [ $w_i -lt 30 ]; do
 w_i=$((w_i+1))
 w_top
-[ "$w_tok $w_st" = "$w_me held" ] || w_say lost
+case "$w_tok $w_st" in "$w_me held"|"$w_me taking") ;; *) w_say lost;; esac
 w_put "$w_me held $((w_now+w_lease)) $w_tak $w_run $w_pid $w_by" || continue
 w_tidy
 w_say renewed
@@ -191,10 +191,12 @@ done
 w_no "cannot write in $w_d"
 "#;
 
-/// Takes the lock for a run, unless another run has it or still works on the host.
-pub(super) fn take(claim: &Claim, token: &str) -> String {
+/// Takes the lock for a run, unless another run has it or still works on the host. `one_of_many`: the run may give it
+/// back at once, for it takes others too; renewing it ends that.
+pub(super) fn take(claim: &Claim, token: &str, one_of_many: bool) -> String {
+    let state = if one_of_many { "taking" } else { "held" };
     let names = format!(
-        "w_r={} w_p0={} w_b={}\n",
+        "w_as={state} w_r={} w_p0={} w_b={}\n",
         word(claim.run.as_str()),
         claim.pid,
         word(&claim.by)
@@ -246,7 +248,7 @@ w_d={directory}
 for w_f in "$w_d"/1?????????; do :; done
 w_t= w_st=
 {{ read -r w_v w_t w_st w_r; }} 2>/dev/null <"$w_f"
-[ "$w_t $w_st" = "{token} held" ] || exit {NOT_OURS}
+case "$w_t $w_st" in "{token} held"|"{token} taking") ;; *) exit {NOT_OURS};; esac
 "#,
         directory = quote(directory),
     )

@@ -20,14 +20,12 @@ use crate::events::Events;
 use crate::host::{HostErrorKind, Hosts};
 use crate::interrupt::Interrupt;
 
-/// A lock that was taken so recently, in seconds, may be given back at once: its run may be taking locks still.
-const FRESH: i64 = 3;
-/// How long such runs are waited for by one that is not told to wait.
-const GRACE: Duration = Duration::from_secs(6);
+/// How long a run that takes locks still, and may give them back, is waited for by one that is not told to wait.
+const GRACE: Duration = Duration::from_secs(15);
 /// How often somebody who waits is told so.
 const TOLD: Duration = Duration::from_secs(30);
 /// Between two tries, in milliseconds: from, and how much more by chance.
-const PAUSE: (u64, u32) = (250, 750);
+const PAUSE: (u64, u32) = (100, 400);
 /// Hosts that a message names.
 const NAMED: usize = 5;
 
@@ -123,11 +121,14 @@ pub async fn take(
             return Err(NotTaken::Impossible(host, why));
         }
         if round.conflicts.is_empty() {
+            if locks.claim.hosts.len() > 1 {
+                locks.renew_all().await;
+            }
             locks.start_renewing();
             return Ok(locks);
         }
         let all = |test: &dyn Fn(&Found) -> bool| round.conflicts.values().all(test);
-        let fresh = all(&|found| found.busy.is_empty() && found.now - found.taken <= FRESH);
+        let fresh = all(&|found| found.taking && found.busy.is_empty());
         let (waited, wait) = (begun.elapsed(), locks.claim.wait);
         if waited >= wait && !(fresh && waited < GRACE) {
             locks.give_back().await;
@@ -167,7 +168,7 @@ impl Locks {
         let mut asked = stream::iter(wanted.to_vec())
             .map(|host| async move {
                 let until = Deadline::after(self.claim.lease);
-                let text = script::take(&self.claim, &self.token);
+                let text = script::take(&self.claim, &self.token, self.claim.hosts.len() > 1);
                 let user = self.claim.user_of(&host);
                 let answer = ask(self.hosts.as_ref(), &host, user, text, ANSWER).await;
                 (host, until, answer)

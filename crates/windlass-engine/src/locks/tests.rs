@@ -79,7 +79,7 @@ impl Place {
     }
 
     fn take(&self, run: &str, lease: u64) -> Answer {
-        self.act(&script::take(&claim(run, lease), &token(run)))
+        self.act(&script::take(&claim(run, lease), &token(run), false))
     }
 
     fn renew(&self, run: &str) -> Is {
@@ -167,10 +167,22 @@ fn one_has_it_until_it_is_given_back() {
 }
 
 #[test]
+fn one_of_many_may_be_given_back_until_all_are_had() {
+    everywhere(|place| {
+        place.act(&script::take(&claim("a", 60), &token("a"), true));
+        let found = place.take("b", 60).found;
+        assert!(found.taking && found.state == LockState::Held);
+        assert_eq!((place.guard("a"), place.guard("b")), (0, script::NOT_OURS));
+        assert_eq!(place.renew("a"), Is::Renewed);
+        assert!(!place.take("b", 60).found.taking, "{:?}", place.shell);
+    });
+}
+
+#[test]
 fn a_run_takes_its_own_lock_again() {
     everywhere(|place| {
         place.take("a", 60);
-        let again = place.act(&script::take(&claim("a", 60), "another"));
+        let again = place.act(&script::take(&claim("a", 60), "another", true));
         assert_eq!(again.is, Is::Taken);
         assert_eq!(
             place.renew("a"),
@@ -235,7 +247,7 @@ fn of_twenty_one_wins() {
             let takers: Vec<Child> = (0..20)
                 .map(|n| {
                     let run = format!("r-{n}");
-                    place.start(&script::take(&claim(&run, 60), &token(&run)))
+                    place.start(&script::take(&claim(&run, 60), &token(&run), false))
                 })
                 .collect();
             let answers: Vec<Answer> = takers
@@ -328,7 +340,7 @@ fn a_place_that_cannot_be_written_says_so() {
     everywhere(|place| {
         std::fs::write(place.dir.path().join("a state's home"), "a file").unwrap();
         let why = place
-            .try_do(&script::take(&claim("a", 60), "t"))
+            .try_do(&script::take(&claim("a", 60), "t", false))
             .unwrap_err();
         assert!(
             why.starts_with("cannot make ") && why.contains("/windlass/lock/deploy@"),
