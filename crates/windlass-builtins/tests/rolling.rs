@@ -188,6 +188,7 @@ service:
             interrupt: interrupt().1,
             user: None,
             without: Vec::new(),
+            resume: None,
         };
         let report = run(&prepared, options).await;
         done.await.unwrap().unwrap();

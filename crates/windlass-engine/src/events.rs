@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use windlass_model::event::{Event, What};
 use windlass_model::ids::HostName;
@@ -36,6 +36,7 @@ pub struct Events {
 enum Message {
     Event(Event),
     Secrets(Arc<Secrets>),
+    Barrier(oneshot::Sender<()>),
     End,
 }
 
@@ -69,6 +70,18 @@ impl Events {
         };
         // The dispatcher only goes away after a sink failed, which the run reports at its end.
         let _ = self.sender.send(Message::Event(event)).await;
+    }
+
+    /// Waits until every sink has accepted all that was sent before: the journal has it on the disk then. False when a
+    /// sink failed. Cancel-safe.
+    pub async fn barrier(&self) -> bool {
+        let (reached, wait) = oneshot::channel();
+        if self.sender.send(Message::Barrier(reached)).await.is_err() {
+            return false;
+        }
+        // On a thread of its own, as any other wait for a disk; the paused clock of a test stands still meanwhile.
+        let wait = tokio::task::spawn_blocking(move || wait.blocking_recv().is_ok());
+        wait.await.unwrap_or(false)
     }
 
     /// Has the dispatcher end once it has told everything that was sent before. What is sent afterwards is lost.
@@ -114,6 +127,7 @@ fn dispatch(
 ) -> std::io::Result<()> {
     let mut messages = Vec::new();
     let mut secrets: Arc<Secrets> = Arc::default();
+    let mut barriers = Vec::new();
     let mut is_open = true;
     while is_open {
         let count =
@@ -126,6 +140,7 @@ fn dispatch(
             match message {
                 Message::Event(event) => events.push(masked(event, &secrets)),
                 Message::Secrets(new) => secrets = new,
+                Message::Barrier(reached) => barriers.push(reached),
                 Message::End => is_open = false,
             }
         }
@@ -144,6 +159,10 @@ fn dispatch(
         }
         for sink in &mut sinks {
             sink.accept(&events)?;
+        }
+        for reached in barriers.drain(..) {
+            // Whoever waited may have gone.
+            let _ = reached.send(());
         }
     }
     sinks.iter_mut().try_for_each(|sink| sink.finish())
@@ -189,6 +208,35 @@ mod tests {
             self.0.lock().unwrap().extend_from_slice(events);
             Ok(())
         }
+    }
+
+    struct Full;
+    impl Sink for Full {
+        fn accept(&mut self, _: &[Event]) -> std::io::Result<()> {
+            Err(std::io::Error::other("no space left"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_barrier_is_reached_when_all_before_it_was_accepted() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (events, done) = Events::start(vec![Box::new(Keep(kept.clone()))]);
+        for n in 1..=100 {
+            events.send(What::Interrupted { times: n }).await;
+        }
+        assert!(events.barrier().await);
+        assert_eq!(kept.lock().unwrap().len(), 100);
+        events.end().await;
+        done.await.unwrap().unwrap();
+        assert!(!events.barrier().await, "nobody listens");
+    }
+
+    #[tokio::test]
+    async fn a_barrier_is_not_reached_when_a_sink_failed() {
+        let (events, done) = Events::start(vec![Box::new(Full)]);
+        events.send(What::Interrupted { times: 1 }).await;
+        assert!(!events.barrier().await);
+        assert!(done.await.unwrap().is_err());
     }
 
     #[tokio::test]

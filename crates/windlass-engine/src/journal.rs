@@ -2,14 +2,17 @@
 //!
 //! A run has a directory of its own, `<state>/runs/<run>/`, with `journal.jsonl` and `tasklist.json`. Every batch of
 //! events is synced to the disk before any other sink sees it. The first line tells the format's version. A torn last
-//! line, left by a crash, is not an event and is ignored when reading.
+//! line, left by a crash, is not an event: it is ignored when reading, and cut off when a resumed run is appended.
+//! Whoever writes a journal holds a lock on it, which the system lets go when the process ends, however it does.
 
-use std::fs::{self, File, OpenOptions};
+mod mend;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use windlass_model::event::Event;
+use windlass_model::event::{Event, Process, What};
 use windlass_model::ids::RunId;
 
 use crate::events::Sink;
@@ -21,7 +24,8 @@ pub const FORMAT: u32 = 1;
 struct Header {
     windlass_journal: u32,
     run: RunId,
-    pid: u32,
+    #[serde(flatten)]
+    process: Process,
 }
 
 /// Writes the journal of one run.
@@ -36,14 +40,15 @@ pub fn directory(state: &Path, run: &RunId) -> PathBuf {
 }
 
 impl Journal {
-    /// Begins the journal of a new run; `pid` is that of the process that runs it.
-    pub fn create(state: &Path, run: &RunId, pid: u32) -> io::Result<Self> {
+    /// Begins the journal of a new run, which `process` runs.
+    pub fn create(state: &Path, run: &RunId, process: Process) -> io::Result<Self> {
         let directory = directory(state, run);
         fs::create_dir_all(&directory)?;
         let file = OpenOptions::new()
             .create_new(true)
             .append(true)
             .open(directory.join("journal.jsonl"))?;
+        lock(&file)?;
         let mut journal = Self {
             file,
             buffer: Vec::new(),
@@ -51,12 +56,31 @@ impl Journal {
         let header = Header {
             windlass_journal: FORMAT,
             run: run.clone(),
-            pid,
+            process,
         };
         journal.line(&header)?;
         journal.flush()?;
         sync_directory(&directory)?;
         Ok(journal)
+    }
+
+    /// Opens the journal of a run that goes on, and cuts a torn tail off it, durably.
+    ///
+    /// Fails with `WouldBlock` while another process writes it, with `InvalidData` when it is damaged elsewhere than at
+    /// its end, or was written by a newer Windlass; nothing is changed then.
+    pub fn append_to(state: &Path, run: &RunId) -> io::Result<Self> {
+        Record::open(state, run)?;
+        let path = path(state, run);
+        let file = OpenOptions::new().read(true).append(true).open(&path)?;
+        lock(&file)?;
+        let (whole, is_open) = mend::whole_length(&file)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        if whole < file.metadata()?.len() {
+            file.set_len(whole)?;
+            file.sync_all()?;
+        }
+        let buffer = if is_open { vec![b'\n'] } else { Vec::new() };
+        Ok(Self { file, buffer })
     }
 
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
@@ -81,24 +105,45 @@ impl Sink for Journal {
     }
 }
 
+/// Takes the lock of a journal's writer. File systems without locks go without.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "another process writes this journal",
+        )),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
+/// Whether a process writes the journal of a run now: false also where that cannot be known.
+pub fn is_being_written(state: &Path, run: &RunId) -> bool {
+    let file = File::open(path(state, run));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn path(state: &Path, run: &RunId) -> PathBuf {
+    directory(state, run).join("journal.jsonl")
+}
+
 /// Longest record of what was said before a run began, in events.
 const BEFORE: usize = 10_000;
 
 /// A journal that begins when its run does: what is said before (while a tasklist is made and checked) is kept until then,
-/// and a run that never begins leaves nothing.
+/// and a run that never begins leaves nothing. A resumed run goes on in the journal that it has.
 pub struct LazyJournal {
     state: PathBuf,
-    pid: u32,
+    process: Process,
     before: Vec<Event>,
     journal: Option<Journal>,
 }
 
 impl LazyJournal {
-    /// A journal below `state`, of the process `pid`.
-    pub fn new(state: PathBuf, pid: u32) -> Self {
+    /// A journal below `state`, of this process.
+    pub fn new(state: PathBuf, process: Process) -> Self {
         Self {
             state,
-            pid,
+            process,
             before: Vec::new(),
             journal: None,
         }
@@ -111,13 +156,14 @@ impl Sink for LazyJournal {
             return journal.accept(events);
         }
         self.before.extend_from_slice(events);
-        let run = self.before.iter().find_map(|event| match &event.what {
-            windlass_model::event::What::RunStarted { run, .. } => Some(run.clone()),
+        let begun = self.before.iter().find_map(|event| match &event.what {
+            What::RunStarted { run, .. } => Some(Journal::create(&self.state, run, self.process)),
+            What::RunResumed { run, .. } => Some(Journal::append_to(&self.state, run)),
             _ => None,
         });
-        match run {
-            Some(run) => {
-                let mut journal = Journal::create(&self.state, &run, self.pid)?;
+        match begun {
+            Some(journal) => {
+                let mut journal = journal?;
                 journal.accept(&std::mem::take(&mut self.before))?;
                 self.journal = Some(journal);
             }
@@ -152,15 +198,15 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 pub struct Record {
     /// The run.
     pub run: RunId,
-    /// The process that ran it.
-    pub pid: u32,
+    /// The process that began it.
+    pub process: Process,
     lines: io::Lines<BufReader<File>>,
 }
 
 impl Record {
     /// Opens the journal of a run.
     pub fn open(state: &Path, run: &RunId) -> io::Result<Self> {
-        let path = directory(state, run).join("journal.jsonl");
+        let path = path(state, run);
         let mut lines = BufReader::new(File::open(&path)?).lines();
         let invalid = |why: String| {
             io::Error::new(
@@ -181,7 +227,7 @@ impl Record {
         }
         Ok(Self {
             run: header.run,
-            pid: header.pid,
+            process: header.process,
             lines,
         })
     }
@@ -215,27 +261,4 @@ pub fn new_run_id() -> Option<RunId> {
 }
 
 #[cfg(test)]
-mod tests {
-    use windlass_model::event::What;
-
-    use super::*;
-
-    #[test]
-    fn a_torn_tail_is_not_an_event() {
-        let state = tempfile::tempdir().unwrap();
-        let run = new_run_id().unwrap();
-        let mut journal = Journal::create(state.path(), &run, 7).unwrap();
-        let event = Event {
-            at: 1,
-            what: What::Interrupted { times: 1 },
-        };
-        journal.accept(&[event.clone(), event.clone()]).unwrap();
-        let path = directory(state.path(), &run).join("journal.jsonl");
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, &whole[..whole.len() - 5]).unwrap();
-        let record = Record::open(state.path(), &run).unwrap();
-        assert_eq!((record.pid, record.run.clone()), (7, run.clone()));
-        assert_eq!(record.events().collect::<Vec<_>>(), vec![event]);
-        assert_eq!(runs(state.path()).unwrap(), vec![run]);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use windlass_model::ids::{HostName, RunId};
 use windlass_model::step::{As, PutSource, Reply, Run, Step, Via, Want};
 
 use crate::command::{Facts, Repeat, Seen, Turn};
-use crate::executor::{Prepared, PreparedTask};
+use crate::executor::{Prepared, PreparedJob, PreparedTask, probe_script};
 
 /// Turns that are followed at most; a command that waits for a state takes any number.
 const TURNS: usize = 8;
@@ -111,16 +111,21 @@ pub fn show(prepared: &Prepared, host: Option<&HostName>, run: &RunId) -> String
                 .per_host
                 .map_or(String::new(), |n| format!(", per host {n}"))
         ));
-        for task in stage.jobs.iter().flat_map(|job| &job.tasks) {
-            let concerned =
-                host.is_none_or(|h| task.host == *h || task.code.other_hosts().contains(h));
-            if !concerned {
+        for job in &stage.jobs {
+            let mut shown = String::new();
+            for task in &job.tasks {
+                if host.is_none_or(|h| task.host == *h || task.code.other_hosts().contains(h)) {
+                    show_task(&mut shown, task, run);
+                }
+            }
+            let shown = with_receipt(shown, job, host);
+            if shown.is_empty() {
                 continue;
             }
             if let Some(heading) = heading.take() {
                 let _ = writeln!(text, "{heading}\n");
             }
-            show_task(&mut text, task, run);
+            text.push_str(&shown);
         }
     }
     text
@@ -152,6 +157,24 @@ fn show_task(text: &mut String, task: &PreparedTask, run: &RunId) {
         let _ = writeln!(text, "# opaque: a plugin decides what it runs here");
     }
     text.push('\n');
+}
+
+/// The tasks of a job that leaves a receipt, between what the engine itself does on the host.
+fn with_receipt(tasks: String, job: &PreparedJob, host: Option<&HostName>) -> String {
+    let (Some(plan), Some(first)) = (&job.receipt, job.tasks.first()) else {
+        return tasks;
+    };
+    if host.is_some_and(|h| first.host != *h) {
+        return tasks;
+    }
+    let (service, location, on) = (&plan.service, &plan.install_location, &first.host);
+    let probe = probe_script([(location.as_str(), service.as_str())]);
+    format!(
+        "## what {on} runs of {service}, asked before\n{}\n\n{tasks}\
+         ## the receipt of {service} {} on {on}, left whatever came of it\n\
+         # written to {location}/.windlass/receipts/{service}\n\n",
+        probe.script, plan.version
+    )
 }
 
 fn show_step(text: &mut String, step: &Step) {

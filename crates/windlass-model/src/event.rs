@@ -30,6 +30,16 @@ pub struct TaskRef {
     pub tag: Option<String>,
 }
 
+/// A process of this machine, so that another one that got its number later is not taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in clock ticks since the machine did; absent where that cannot be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
+}
+
 /// Which of a program's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +66,31 @@ pub enum What {
         tasks: usize,
         /// `user@machine`.
         by: String,
+    },
+    /// A run that had ended, or was cut off, is gone on with.
+    RunResumed {
+        /// Its id.
+        run: RunId,
+        /// `user@machine` of who resumes it.
+        by: String,
+        /// The process that goes on with it.
+        process: Process,
+        /// How many tasks are left to do.
+        left: usize,
+        /// Hosts whose work is not trusted: all of their jobs are done again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        redo: Vec<HostName>,
+        /// Tasks of unknown end that were done, as the operator says.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assumed_done: Vec<TaskId>,
+        /// Tasks of unknown end that the operator wants run again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        run_again: Vec<TaskId>,
+    },
+    /// Hosts that the operator left out of the run, or of what is resumed of it.
+    LeftOut {
+        /// Which.
+        hosts: Vec<HostName>,
     },
     /// A stage began.
     StageStarted {

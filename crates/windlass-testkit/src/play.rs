@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 use windlass_engine::events::{Events, Sink};
-use windlass_engine::executor::{Options, Report, prepare, run};
+use windlass_engine::executor::{Options, Report, Told, prepare, resumption, run};
 use windlass_engine::host::Hosts;
 use windlass_engine::interrupt::{Interrupt, interrupt};
 use windlass_engine::locks::{self, Claim, Locks, NotTaken};
 use windlass_engine::registry::Registry;
 use windlass_engine::secrets::Secrets;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
-use windlass_model::event::{Event, What};
+use windlass_model::event::{Event, Process, What};
 use windlass_model::ids::{HostName, RunId};
 use windlass_model::tasklist::{Tasklist, from_tree};
 use windlass_model::tree::Node;
@@ -36,6 +36,10 @@ pub struct Play {
     pub user: Option<String>,
     /// Hosts that are locked first; the lease is 60 s. A run whose hosts are locked by others does not begin.
     pub locks: Vec<HostName>,
+    /// What happened before, when the run is one that is resumed, and what the operator says about it.
+    pub resume: Option<(Vec<What>, Told)>,
+    /// How many events are recorded before the journal can be written no more: what a killed Windlass leaves, at worst.
+    pub cut: Option<usize>,
 }
 
 /// What came of it.
@@ -49,13 +53,22 @@ pub struct Played {
 }
 
 #[derive(Clone, Default)]
-struct Keep(Arc<Mutex<Vec<What>>>);
+struct Keep {
+    kept: Arc<Mutex<Vec<What>>>,
+    cut: Option<usize>,
+}
 
 impl Sink for Keep {
     fn accept(&mut self, events: &[Event]) -> std::io::Result<()> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(events.iter().map(|e| e.what.clone()));
-        Ok(())
+        match self.cut {
+            Some(cut) if kept.len() >= cut => {
+                kept.truncate(cut);
+                Err(std::io::Error::other("cut off"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -85,7 +98,10 @@ impl Play {
             .enable_all()
             .start_paused(true)
             .build()?;
-        let keep = Keep::default();
+        let keep = Keep {
+            cut: self.cut,
+            ..Keep::default()
+        };
         let (events, dispatched) = {
             let _beside = beside.enter();
             Events::start(vec![Box::new(keep.clone())])
@@ -94,10 +110,11 @@ impl Play {
         let id = RunId::new("run-1").ok_or_else(|| std::io::Error::other("run-1 is no id"))?;
         let report = clock.block_on(self.run(id, events));
         drop(clock);
-        beside
-            .block_on(dispatched)
-            .map_err(std::io::Error::other)??;
-        let events = std::mem::take(&mut *keep.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let dispatched = beside.block_on(dispatched).map_err(std::io::Error::other)?;
+        let events = std::mem::take(&mut *keep.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        if keep.cut.is_none_or(|cut| events.len() < cut) {
+            dispatched?;
+        }
         Ok(Played {
             events,
             report,
@@ -109,6 +126,14 @@ impl Play {
         let mut registry = Registry::new();
         register(&mut registry);
         let prepared = prepare(&self.tasklist, &registry, Path::new("/"), &events).await?;
+        let process = Process {
+            pid: 1,
+            started: None,
+        };
+        let resume = match self.resume {
+            Some((before, told)) => Some(Arc::new(resumption(&prepared, before, told, process)?)),
+            None => None,
+        };
         let (interrupter, interrupt) = interrupt();
         let stopping = tokio::spawn({
             let (events, start) = (events.clone(), tokio::time::Instant::now());
@@ -129,6 +154,7 @@ impl Play {
         let report = run(
             &prepared,
             Options {
+                resume,
                 run: id,
                 by: "tester@here".into(),
                 hosts,

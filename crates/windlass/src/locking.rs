@@ -1,7 +1,7 @@
 //! Locks of a run, as the command line has them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use windlass_engine::executor::Prepared;
@@ -11,6 +11,7 @@ use windlass_model::HostName;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::ids::RunId;
 
+use crate::cli::Inputs;
 use crate::ending::Ending;
 use crate::session::Session;
 
@@ -44,51 +45,94 @@ impl Default for Locking {
     }
 }
 
-/// Which run wants locks.
-pub(crate) struct Wanted<'a> {
-    /// The run.
-    pub(crate) run: &'a RunId,
-    /// As whom.
-    pub(crate) user: Option<&'a str>,
-    /// Hosts that it leaves out.
-    pub(crate) without: &'a [HostName],
+/// What becomes of a tasklist when its hosts were changed after it was made.
+#[derive(Clone, Debug)]
+pub(crate) enum Stale {
+    /// It is run as it is: somebody wrote or saved it, and wants exactly this.
+    RunAsItIs,
+    /// It is made again.
+    MakeAgain(Inputs),
+    /// It is not run.
+    #[expect(dead_code, reason = "for tasklists that are made of what hosts say")]
+    Refuse,
+}
+
+/// The locks of a run, if it has any, and the hosts that they are on.
+#[derive(Default)]
+pub(crate) struct Held {
+    locks: Option<Arc<Locks>>,
+    hosts: Option<Arc<dyn Hosts>>,
+}
+
+impl Held {
+    /// The locks.
+    pub(crate) fn locks(&self) -> Option<Arc<Locks>> {
+        self.locks.clone()
+    }
+
+    /// Whether these hosts are locked.
+    pub(crate) fn covers(&self, names: &[HostName]) -> bool {
+        self.locks.as_ref().is_some_and(|locks| locks.covers(names))
+    }
+
+    /// Who changed any of the hosts since then.
+    pub(crate) fn changed_since(&self, began: Instant) -> Option<String> {
+        self.locks.as_ref()?.changed_since(began)
+    }
+
+    /// Gives the locks back and closes the connections.
+    pub(crate) async fn release(&mut self) {
+        if let Some(locks) = self.locks.take() {
+            locks.release().await;
+        }
+        if let Some(hosts) = self.hosts.take() {
+            hosts.close().await;
+        }
+    }
 }
 
 impl Locking {
-    /// Takes the locks that the plan names, of hosts that the run uses; none when there are none.
+    /// The hosts to lock: those that the plan names, as far as the run uses them.
+    pub(crate) fn names(&self, prepared: &Prepared, without: &[HostName]) -> Vec<HostName> {
+        let mut used = prepared.hosts();
+        used.insert(HostName::local());
+        let plan = &prepared.plan.locks;
+        let mut names: Vec<HostName> = plan.iter().map(|h| HostName::new(h)).collect();
+        names.retain(|host| used.contains(host) && !without.contains(host));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Takes these locks.
     pub(crate) async fn take(
         &self,
         session: &Session,
-        prepared: &Prepared,
+        run: &RunId,
+        names: Vec<HostName>,
+        user: Option<&str>,
         hosts: &Arc<dyn Hosts>,
-        wanted: &Wanted<'_>,
-    ) -> Result<Option<Arc<Locks>>, Ending> {
-        let mut used = prepared.hosts();
-        used.insert(HostName::local());
-        let mut names: Vec<HostName> = prepared
-            .plan
-            .locks
-            .iter()
-            .map(|h| HostName::new(h))
-            .collect();
-        names.retain(|host| used.contains(host) && !wanted.without.contains(host));
-        names.sort();
-        names.dedup();
+    ) -> Result<Held, Ending> {
+        let mut held = Held {
+            locks: None,
+            hosts: Some(hosts.clone()),
+        };
         if names.is_empty() {
-            return Ok(None);
+            return Ok(held);
         }
         let claim = Claim {
-            run: wanted.run.clone(),
+            run: run.clone(),
             by: session.surroundings.by(),
             pid: std::process::id(),
             hosts: names,
-            user: wanted.user.map(str::to_owned),
+            user: user.map(str::to_owned),
             lease: Duration::from_secs(u64::from(self.lock_lease)),
             wait: Duration::from_secs(u64::from(self.wait)),
         };
         let interrupt = session.interrupt.clone();
         let taken = locks::take(claim, hosts.clone(), &session.events, interrupt).await;
-        Ok(Some(taken.map_err(ending)?))
+        held.locks = Some(taken.map_err(ending)?);
+        Ok(held)
     }
 }
 

@@ -3,22 +3,25 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use windlass_builtins::generators::help::GeneratorHelp;
 use windlass_engine::executor::{self, Options, Prepared, prepare};
 use windlass_engine::host::Hosts;
 use windlass_engine::journal;
 use windlass_engine::secrets::Secrets;
-use windlass_model::HostName;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::step::Level;
 use windlass_model::tasklist::{self, Tasklist};
 use windlass_model::tree::Map;
+use windlass_model::{HostName, RunId};
 
 use crate::cli::Inputs;
 use crate::ending::{self, Ending};
-use crate::locking::{Locking, Wanted};
+use crate::locking::{Held, Locking, Stale};
+use crate::origin::Origin;
+use crate::resuming::Resumed;
 use crate::session::{Session, folder_of, read_source};
 
 /// A tasklist with what it takes to run it.
@@ -33,11 +36,18 @@ pub(crate) struct Made {
     pub(crate) base: PathBuf,
     /// How its hosts are locked.
     pub(crate) locking: Locking,
+    /// What becomes of it when they were changed after it was made.
+    pub(crate) stale: Stale,
+    /// When making it began.
+    pub(crate) began: Instant,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
+    /// The run that goes on, when it is not a new one.
+    pub(crate) resumed: Option<Resumed>,
 }
 
 /// Reads or generates the tasklist and initializes every command. Touches no host, but for what a generator asks.
 pub(crate) async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending> {
+    let began = Instant::now();
     let options = options(inputs, &session.surroundings.directory);
     if let Some(path) = &inputs.tasklist {
         let config = match &inputs.config {
@@ -71,7 +81,9 @@ pub(crate) async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made,
         tasklist = generator.generate(&help) => tasklist?,
         () = interrupt.reached(1) => return Err(Ending::Interrupted),
     };
-    ready(session, tasklist, Some(config), base, Some(hosts)).await
+    let mut made = ready(session, tasklist, Some(config), base, Some(hosts)).await?;
+    (made.stale, made.began) = (Stale::MakeAgain(inputs.clone()), began);
+    Ok(made)
 }
 
 /// Initializes every command of a tasklist.
@@ -94,26 +106,142 @@ pub(crate) async fn ready(
         config,
         base,
         locking: Locking::default(),
+        stale: Stale::RunAsItIs,
+        began: Instant::now(),
         hosts,
+        resumed: None,
     })
 }
 
-/// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, or the key of any host is
-/// wrong.
-pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Result<(), Ending> {
+/// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, the key of any host is
+/// wrong, or another run has locked a host.
+pub(crate) async fn run(
+    session: &mut Session,
+    made: Made,
+    without: &[String],
+) -> Result<(), Ending> {
+    let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
+    let mut held = Held::default();
+    let result = run_locked(session, made, without, &mut held).await;
+    held.release().await;
+    result
+}
+
+async fn run_locked(
+    session: &mut Session,
+    made: Made,
+    without: Vec<HostName>,
+    held: &mut Held,
+) -> Result<(), Ending> {
+    let resumed = made.resumed.as_ref().map(|resumed| resumed.run.clone());
+    let run = resumed
+        .or_else(journal::new_run_id)
+        .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
+    let Some(ready) = locked(session, made, &without, &run, held).await? else {
+        return Ok(());
+    };
+    let resume = match ready.resumed {
+        Some(resumed) => {
+            session.remember(&resumed.before);
+            Some(resumed.left)
+        }
+        None => {
+            let config = ready.config.as_ref();
+            record(session, &run, &ready.tasklist, config, &ready.base)?;
+            None
+        }
+    };
+    let options = Options {
+        run,
+        by: session.surroundings.by(),
+        hosts: ready.hosts,
+        secrets: ready.secrets,
+        events: session.events.clone(),
+        interrupt: session.interrupt.clone(),
+        user: ready.user,
+        without,
+        resume,
+        locks: held.locks(),
+    };
+    ending::of_run(&executor::run(&ready.prepared, options).await)
+}
+
+/// What was made, with its hosts looked at.
+struct Ready {
+    tasklist: Tasklist,
+    prepared: Prepared,
+    config: Option<Config>,
+    base: PathBuf,
+    hosts: Arc<dyn Hosts>,
+    secrets: Arc<Secrets>,
+    user: Option<String>,
+    resumed: Option<Resumed>,
+}
+
+/// Locks the hosts, and makes the tasklist again where they were changed since it was made. `None`: there is nothing to do.
+async fn locked(
+    session: &mut Session,
+    mut made: Made,
+    without: &[HostName],
+    run: &RunId,
+    held: &mut Held,
+) -> Result<Option<Ready>, Ending> {
+    loop {
+        let (locking, began) = (made.locking, made.began);
+        let stale = std::mem::replace(&mut made.stale, Stale::RunAsItIs);
+        let Some(ready) = checked(session, made, without).await? else {
+            return Ok(None);
+        };
+        let names = locking.names(&ready.prepared, without);
+        if held.covers(&names) {
+            return Ok(Some(ready));
+        }
+        held.release().await;
+        let (user, hosts) = (ready.user.as_deref(), &ready.hosts);
+        *held = locking.take(session, run, names, user, hosts).await?;
+        let Some(changed) = held.changed_since(began) else {
+            return Ok(Some(ready));
+        };
+        match stale {
+            Stale::RunAsItIs => return Ok(Some(ready)),
+            Stale::Refuse => {
+                return Err(Ending::input(
+                    format!("{changed} while this was worked out; nothing was done"),
+                    "say it again",
+                ));
+            }
+            Stale::MakeAgain(inputs) => {
+                let message = format!("{changed} meanwhile: planning again");
+                session
+                    .events
+                    .log(Level::Info, "Locks", None, None, &message);
+                made = make(session, &inputs).await?;
+                made.locking = locking;
+            }
+        }
+    }
+}
+
+/// Looks at the files, secrets and host keys that it needs. `None`: there is nothing to do.
+async fn checked(
+    session: &Session,
+    made: Made,
+    without: &[HostName],
+) -> Result<Option<Ready>, Ending> {
     let Made {
         tasklist,
         prepared,
         config,
         base,
-        locking,
         hosts,
+        resumed,
+        ..
     } = made;
     if prepared.tasks().next().is_none() {
         session
             .events
             .log(Level::Info, "Executor", None, None, "Nothing to do");
-        return Ok(());
+        return Ok(None);
     }
     check_pins(&prepared, &base).await?;
     let (hosts, secrets) = match hosts {
@@ -127,50 +255,57 @@ pub(crate) async fn run(session: &Session, made: Made, without: &[String]) -> Re
     let secrets = session
         .secrets(secrets_of(&tasklist), &secrets, &base)
         .await?;
-    let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
-    let keys = check_keys(&prepared, hosts.as_ref(), &without).await;
+    let keys = check_keys(&prepared, hosts.as_ref(), without).await;
     for note in hosts.notes() {
         session
             .events
             .log(Level::Warning, "Hosts", None, None, &note);
     }
     keys?;
-    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
     let user = config
         .as_ref()
         .and_then(|c| Some(c.tree.get("user")?.as_str()?.to_owned()));
-    let wanted = Wanted {
-        run: &run,
-        user: user.as_deref(),
-        without: &without,
-    };
-    let locks = locking.take(session, &prepared, &hosts, &wanted).await?;
-    let kept = journal::keep_tasklist(&session.state_dir(), &run, &tasklist);
-    if let Err(error) = kept {
-        if let Some(locks) = locks {
-            locks.release().await;
-        }
-        let state = session.state_dir();
-        let what = format!("the run cannot be recorded in {}", state.display());
-        return Err(Ending::own(what, error));
-    }
-    let options = Options {
-        run,
-        by: session.surroundings.by(),
-        hosts: hosts.clone(),
+    Ok(Some(Ready {
+        tasklist,
+        prepared,
+        config,
+        base,
+        hosts,
         secrets,
-        events: session.events.clone(),
-        interrupt: session.interrupt.clone(),
         user,
-        without,
-        locks: locks.clone(),
+        resumed,
+    }))
+}
+
+/// The record of what it takes to go on with a run.
+fn record(
+    session: &Session,
+    run: &RunId,
+    tasklist: &Tasklist,
+    config: Option<&Config>,
+    base: &Path,
+) -> Result<(), Ending> {
+    let state = session.state_dir();
+    let directory = &session.surroundings.directory;
+    let origin = Origin {
+        config: config
+            .and_then(|c| c.source.as_ref())
+            .map(|source| directory.join(source.name())),
+        base: directory.join(base),
+        ssh_config: session
+            .common
+            .ssh_config
+            .as_ref()
+            .map(|path| directory.join(path)),
     };
-    let report = executor::run(&prepared, options).await;
-    if let Some(locks) = locks {
-        locks.release().await;
-    }
-    hosts.close().await;
-    ending::of_run(&report)
+    journal::keep_tasklist(&state, run, tasklist)
+        .and_then(|_| origin.keep(&state, run))
+        .map_err(|e| {
+            Ending::own(
+                format!("the run cannot be recorded in {}", state.display()),
+                e,
+            )
+        })
 }
 
 /// The command line's options as they override the config's keys.

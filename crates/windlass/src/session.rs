@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,13 +19,14 @@ use windlass_engine::secrets::Secrets;
 use windlass_model::SecretRef;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Severity, Source};
-use windlass_model::event::What;
+use windlass_model::event::{Event, What};
 use windlass_model::step::Level;
 use windlass_model::tree::Map;
 
 use crate::access::Access;
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
+use crate::process;
 use crate::program::Program;
 use crate::reporters::digest::{self, Collector};
 use crate::reporters::json::JsonLines;
@@ -61,7 +63,7 @@ impl Session {
         let collector = Collector::default();
         let state = program.state_dir();
         let mut sinks: Vec<Box<dyn Sink>> =
-            vec![Box::new(LazyJournal::new(state, std::process::id()))];
+            vec![Box::new(LazyJournal::new(state, process::this()))];
         sinks.extend(reporters(&program.common, &program.surroundings));
         sinks.push(Box::new(collector.clone()));
         let (events, dispatcher) = Events::start(sinks);
@@ -83,6 +85,11 @@ impl Session {
     /// Where runs are recorded.
     pub(crate) fn state_dir(&self) -> PathBuf {
         state_dir(&self.common, &self.surroundings)
+    }
+
+    /// Takes up what happened in a run before it was resumed, for its digest.
+    pub(crate) fn remember(&self, before: &[Event]) {
+        self.collector.take(before);
     }
 
     /// Loads the config that was named, or the nearest `windlass.yaml`; `None` when there is neither.
@@ -115,6 +122,10 @@ impl Session {
         {
             self.events
                 .log(Level::Warning, "Config", None, None, &warning.one_line());
+        }
+        if let Some(seconds) = config.plugin_time_limit()? {
+            self.plugins
+                .limit_calls(Duration::from_secs(u64::from(seconds)));
         }
         Ok(Some((
             config,
@@ -213,16 +224,15 @@ impl Session {
     pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
         self.plugins.close().await;
         self.events.end().await;
-        let sinks =
-            match tokio::time::timeout(std::time::Duration::from_secs(30), self.dispatcher).await {
-                Ok(Ok(done)) => done,
-                Ok(Err(panic)) => return Err(Ending::own("a sink of events broke", panic)),
-                Err(_) => {
-                    return Err(Ending::Own(
-                        "the sinks of events did not end within 30 s".into(),
-                    ));
-                }
-            };
+        let sinks = match tokio::time::timeout(Duration::from_secs(30), self.dispatcher).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => return Err(Ending::own("a sink of events broke", panic)),
+            Err(_) => {
+                return Err(Ending::Own(
+                    "the sinks of events did not end within 30 s".into(),
+                ));
+            }
+        };
         sinks.map_err(|e| Ending::own("the run could not be recorded", e))?;
         let view = self.collector.view();
         if view.run.is_some() && self.common.log_format == LogFormat::Text {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_model::event::{Event, RunEnd, TaskRef, What};
-use windlass_model::ids::{RunId, TaskId};
+use windlass_model::event::{Event, Process, RunEnd, TaskRef, What};
+use windlass_model::ids::{HostName, RunId, TaskId};
 use windlass_model::outcome::Outcome;
 use windlass_model::step::Level;
 
@@ -30,6 +30,12 @@ pub(crate) struct RunView {
     pub(crate) errors: Vec<String>,
     /// What was opened and not closed.
     pub(crate) owed: BTreeSet<String>,
+    /// When and by whom it was resumed.
+    pub(crate) resumed: Vec<(i64, String)>,
+    /// The process that went on with it last.
+    pub(crate) process: Option<Process>,
+    /// Hosts that the operator left out.
+    pub(crate) without: Vec<HostName>,
     /// How it ended; `None` while it runs, or when it was cut off.
     pub(crate) end: Option<RunEnd>,
 }
@@ -65,16 +71,25 @@ impl RunView {
                 self.by.clone_from(by);
                 self.started = event.at;
             }
+            What::RunResumed { by, process, .. } => {
+                self.resumed.push((event.at, by.clone()));
+                self.process = Some(*process);
+                self.end = None;
+                self.errors.clear();
+                self.without.clear();
+            }
+            What::LeftOut { hosts } => self.without.clone_from(hosts),
             What::StageStarted { stage, name, .. } => {
                 self.stages.insert(*stage, name.clone());
             }
             What::TaskStarted { task, .. } | What::TaskSent { task, .. } => {
-                self.ended.entry(task.id).or_insert_with(|| TaskView {
+                let view = TaskView {
                     task: task.clone(),
                     outcome: None,
                     output: None,
                     millis: 0,
-                });
+                };
+                self.ended.insert(task.id, view);
             }
             What::TaskFinished {
                 task,
@@ -115,6 +130,28 @@ impl RunView {
             What::RunFinished { end, .. } => self.end = Some(*end),
             _ => {}
         }
+    }
+
+    /// Hosts that the operator left out and that something was to be done on.
+    pub(crate) fn behind(&self) -> Vec<&HostName> {
+        let is_behind = |host: &&HostName| {
+            let left =
+                |t: &&TaskView| matches!(t.outcome, Some(Outcome::NotRun(_) | Outcome::Unknown(_)));
+            self.ended
+                .values()
+                .filter(left)
+                .any(|t| t.task.host == **host)
+        };
+        self.without.iter().filter(is_behind).collect()
+    }
+
+    /// Whether something is left, and nobody is at it.
+    pub(crate) fn can_be_resumed(&self) -> bool {
+        self.run.is_some()
+            && match self.end {
+                Some(RunEnd::Succeeded) => !self.behind().is_empty(),
+                _ => true,
+            }
     }
 
     /// How many tasks came to an outcome of this word.

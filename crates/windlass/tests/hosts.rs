@@ -147,6 +147,24 @@ fn a_key_is_shown_approved_replaced_and_refused() {
     );
 }
 
+#[test]
+fn an_old_key_in_another_file_stays_and_is_told_of() {
+    let sshd = sshd();
+    let place = place_of(&sshd, &["app1"]);
+    let (own, second) = (place.at("known_hosts"), place.at("known_hosts2"));
+    let config = fs::read_to_string(place.at("ssh_config")).unwrap();
+    place.write(
+        "ssh_config",
+        &config.replace(&own, &format!("{own} {second}")),
+    );
+    let old = format!("[127.0.0.1]:{} {}\n", sshd.port, other_key(&place));
+    place.write("known_hosts2", &old);
+    let ran = hosts(&place, &["trust", "app1", "--yes"]);
+    insta::assert_snapshot!("old_key_elsewhere", shown(&place, &ran));
+    assert_eq!(fs::read_to_string(&second).unwrap(), old);
+    hosts(&place, &["check", "--hosts", "app1"]).expect(0);
+}
+
 fn without_comment(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().take(3).collect();
     format!("{}\n", words.join(" "))
@@ -227,9 +245,18 @@ fn hosts_behind_a_host_are_told_of() {
     hosts(&place, &["check", "--hosts", "app1"]).expect(0);
 }
 
+/// An sshd for a user of these tests only, whose rights for sudo no other test changes.
+fn sshd_of(user: &str) -> Sshd {
+    let options = SshdOptions {
+        user: user.into(),
+        ..SshdOptions::default()
+    };
+    Sshd::start(&options).unwrap()
+}
+
 #[test]
 fn all_that_a_config_needs_is_looked_at() {
-    let sshd = sshd();
+    let sshd = sshd_of("windlass-check");
     let place = place_of(&sshd, &["app1", "app2"]);
     hosts(&place, &["trust", "app1", "--yes"]).expect(0);
     let open = tempfile::Builder::new()
@@ -265,6 +292,69 @@ service:
         ran.stderr.contains("did you mean `spare`?"),
         "{}",
         ran.stderr
+    );
+}
+
+/// A rule for sudo, until it is dropped.
+struct Sudoers(String);
+
+impl Drop for Sudoers {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn sudo_is_tried_with_the_password_of_the_config() {
+    if !windlass_testkit::sshd::is_root().unwrap() {
+        return;
+    }
+    let sshd = sshd_of("windlass-asked");
+    let set = "printf 'windlass-asked:open sesame\n' | chpasswd";
+    assert!(
+        Command::new("sh")
+            .args(["-c", set])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let rule = Sudoers(format!(
+        "/etc/sudoers.d/windlass-asked-{}",
+        std::process::id()
+    ));
+    let text = "windlass-asked ALL=(ALL) ALL\nDefaults:windlass-asked timestamp_timeout=0\n";
+    fs::write(&rule.0, text).unwrap();
+    let place = place_of(&sshd, &["app1"]);
+    hosts(&place, &["trust", "app1", "--yes"]).expect(0);
+    place.write("password", "open sesame\n");
+    place.write("wrong", "close sesame\n");
+    let check = |more: &str| {
+        place.write(
+            "windlass.yaml",
+            &format!(
+                "platform: rolling\nhostgroup: {{app: [app1]}}\n{more}service_defaults: \
+                 {{destination: /tmp, install_location: /tmp}}\n\
+                 service: {{shop: {{hosts: [app], control: {{start: a, stop: b, sudo: true}}}}}}\n"
+            ),
+        );
+        let ran = hosts(&place, &["check"]);
+        (ran.status, without_notes(&ran.stdout))
+    };
+    let password = |file: &str| format!("sudo_password: !file {}\n", place.at(file));
+    assert_eq!(check(&password("password")), (0, "ok: 1 host\n".into()));
+    let (status, said) = check(&password("wrong"));
+    assert!(
+        status == 1 && said.starts_with("error: sudo: app1: "),
+        "{said}"
+    );
+    assert!(
+        said.contains("the password is wrong") && !said.contains("sesame"),
+        "{said}"
+    );
+    let (status, said) = check("");
+    assert!(
+        status == 1 && said.contains("a password is required"),
+        "{said}"
     );
 }
 

@@ -29,6 +29,12 @@ pub(super) struct Controlled {
     pub(super) sudo: bool,
 }
 
+impl Controlled {
+    fn is_systemd(&self) -> bool {
+        matches!(self.supervised, Supervised::Systemd(_))
+    }
+}
+
 /// What is needed of a host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needs {
@@ -69,6 +75,7 @@ impl Needs {
             let services = self.services(false);
             let probe = Probe {
                 tools: true,
+                systemd: self.controlled.iter().any(Controlled::is_systemd),
                 places: &self.places,
                 disk: self.places.is_empty().then_some("/"),
                 services: &services,

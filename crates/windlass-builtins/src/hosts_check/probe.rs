@@ -15,6 +15,8 @@ const BODY: &str = include_str!("probe.sh");
 pub(super) struct Probe<'a> {
     /// Whether to look at tools.
     pub(super) tools: bool,
+    /// And at those of systemd.
+    pub(super) systemd: bool,
     /// Directories that are written to, there or not.
     pub(super) places: &'a [String],
     /// A directory whose disk is looked at only.
@@ -63,6 +65,9 @@ impl Probe<'_> {
         }
         if self.tools {
             script.push_str("tools\n");
+        }
+        if self.systemd {
+            script.push_str("have timeout || say missing timeout\n");
         }
         for (number, path) in self.places.iter().enumerate() {
             let _ = writeln!(script, "place {number} {}", quote(path));

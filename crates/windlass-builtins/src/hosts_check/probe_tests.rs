@@ -97,11 +97,12 @@ fn places_are_looked_at() {
 fn tools_are_found_and_missed() {
     let probe = Probe {
         tools: true,
+        systemd: true,
         ..Probe::default()
     };
     for (shell, seen) in seen(&probe) {
         let missing = |tool: &str| seen.missing.iter().any(|m| m == tool);
-        for tool in ["tar", "gzip", "readlink", "sha256sum", "mv -T"] {
+        for tool in ["tar", "gzip", "readlink", "sha256sum", "mv -T", "timeout"] {
             assert!(!missing(tool), "{shell}: {tool}");
         }
         assert_eq!(missing("zstd"), shell == "busybox", "{shell}: {seen:?}");
@@ -114,7 +115,7 @@ fn tools_are_found_and_missed() {
         .unwrap();
     let seen = read(&String::from_utf8_lossy(&output.stdout));
     assert!(seen.is_whole && seen.clock.is_none());
-    for tool in ["tar", "mv", "sha256sum", "zstd", "date"] {
+    for tool in ["tar", "mv", "sha256sum", "zstd", "date", "timeout"] {
         assert!(seen.missing.iter().any(|m| m == tool), "{tool}: {seen:?}");
     }
 }

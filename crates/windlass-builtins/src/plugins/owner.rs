@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use windlass_engine::command::camel_case;
 use windlass_model::ids::HostName;
@@ -30,6 +31,8 @@ pub struct Settings {
 /// Owns the processes of a run's plugins. A file's process is started when it is first needed.
 pub struct Plugins {
     settings: Settings,
+    /// Instead of that of the settings.
+    call_time: OnceLock<Duration>,
     workers: Mutex<BTreeMap<PathBuf, Arc<Worker>>>,
 }
 
@@ -38,8 +41,14 @@ impl Plugins {
     pub fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             settings,
+            call_time: OnceLock::new(),
             workers: Mutex::default(),
         })
+    }
+
+    /// How long plugins that are first needed after this may take to answer a call. Only the first value counts.
+    pub fn limit_calls(&self, time: Duration) {
+        let _ = self.call_time.set(time);
     }
 
     /// The worker of a file; the same for the same path.
@@ -84,7 +93,13 @@ impl Plugins {
             program,
             directory: directory_of(file),
             env,
-            limits: self.settings.limits,
+            limits: Limits {
+                call_time: *self
+                    .call_time
+                    .get()
+                    .unwrap_or(&self.settings.limits.call_time),
+                ..self.settings.limits
+            },
         }
     }
 

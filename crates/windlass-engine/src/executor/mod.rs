@@ -4,6 +4,7 @@ mod job;
 mod lines;
 mod prepare;
 mod receipts;
+mod resume;
 
 use std::collections::{BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -18,6 +19,7 @@ use windlass_model::step::Level;
 
 pub use prepare::{Prepared, PreparedJob, PreparedStage, PreparedTask, prepare};
 pub use receipts::{Standing, probe_script, read_probe};
+pub use resume::{Decision, Resumption, Told, resumption};
 
 use crate::events::Events;
 use crate::host::{HostError, HostErrorKind, Hosts};
@@ -48,6 +50,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Hosts that are left out.
     pub without: Vec<HostName>,
+    /// What was done of it already, when it is gone on with.
+    pub resume: Option<Arc<Resumption>>,
     /// The locks that it has taken; once one is lost nothing new is begun.
     pub locks: Option<Arc<Locks>>,
 }
@@ -85,6 +89,26 @@ pub(crate) struct Shared {
     pub(crate) owed: Mutex<BTreeSet<String>>,
 }
 
+impl Shared {
+    /// What to do about a task.
+    pub(crate) fn decision(&self, task: &PreparedTask) -> Decision {
+        let resume = self.options.resume.as_ref();
+        resume.map_or(Decision::Do, |r| r.decision(task.id))
+    }
+
+    /// What came of a task that is not begun, and why: none for one that is done already.
+    pub(crate) fn unbegun(&self, task: &PreparedTask, why: &str) -> Option<Outcome> {
+        match (self.decision(task), &self.options.resume) {
+            (Decision::Skip, _) => None,
+            (Decision::Settle, Some(resume)) => {
+                let unknown = resume.why_unknown(task.id);
+                Some(Outcome::Unknown(format!("{unknown}; not looked at: {why}")))
+            }
+            _ => Some(Outcome::NotRun(why.to_owned())),
+        }
+    }
+}
+
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobEnd {
@@ -101,19 +125,12 @@ pub(crate) enum JobEnd {
 /// there the tasks that come later may build on. Stages that must run even so are `finally`.
 pub async fn run(prepared: &Prepared, options: Options) -> Report {
     let events = options.events.clone();
-    events
-        .send(What::RunStarted {
-            run: options.run.clone(),
-            name: prepared.name.clone(),
-            stages: prepared.stages.len(),
-            tasks: prepared.tasks().count(),
-            by: options.by.clone(),
-        })
-        .await;
+    begin(prepared, &options).await;
     let without: HashSet<HostName> = options.without.iter().cloned().collect();
+    let owed = options.resume.as_ref().map(|r| r.owed());
     let shared = Arc::new(Shared {
         options,
-        owed: Mutex::default(),
+        owed: Mutex::new(owed.unwrap_or_default()),
     });
     let mut state = RunState {
         left_out: HashSet::new(),
@@ -122,6 +139,11 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
         unknown: 0,
         stopped: None,
     };
+    if !events.barrier().await {
+        state.stopped = Some(NO_JOURNAL.into());
+    }
+    let resume = shared.options.resume.clone();
+    let is_done = |job: &PreparedJob| resume.as_ref().is_some_and(|r| r.is_done(job));
     for (number, stage) in prepared.stages.iter().enumerate() {
         let number = number as u32 + 1;
         let skip = match &state.stopped {
@@ -133,19 +155,26 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
         };
         if let Some(why) = skip {
             for job in &stage.jobs {
-                not_run(&events, job, &why).await;
+                state.unknown += not_run(&shared, job, &why).await;
             }
             continue;
         }
+        let left: Vec<&Arc<PreparedJob>> = stage.jobs.iter().filter(|j| !is_done(j)).collect();
+        if left.is_empty() && !stage.jobs.is_empty() {
+            continue;
+        }
+        let tasks = left.iter().flat_map(|j| &j.tasks);
         events
             .send(What::StageStarted {
                 stage: number,
                 name: stage.name.clone(),
-                jobs: stage.jobs.len(),
-                tasks: stage.jobs.iter().map(|j| j.tasks.len()).sum(),
+                jobs: left.len(),
+                tasks: tasks
+                    .filter(|t| shared.decision(t) != Decision::Skip)
+                    .count(),
             })
             .await;
-        let ok = run_stage(stage, &shared, &mut state).await;
+        let ok = run_stage(stage, left, &shared, &mut state).await;
         events
             .send(What::StageFinished {
                 stage: number,
@@ -182,15 +211,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             .map(HostName::as_str)
             .collect();
         let message = format!("left out, and behind now: {}", names.join(", "));
-        events
-            .send(What::Log {
-                level: Level::Warning,
-                component: "Executor".into(),
-                host: None,
-                tag: None,
-                message,
-            })
-            .await;
+        log(&events, Level::Warning, message).await;
     }
     events
         .send(What::RunFinished {
@@ -206,6 +227,71 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
     }
 }
 
+/// Tells that the run begins, or goes on.
+async fn begin(prepared: &Prepared, options: &Options) {
+    let events = &options.events;
+    let Some(resume) = &options.resume else {
+        let started = What::RunStarted {
+            run: options.run.clone(),
+            name: prepared.name.clone(),
+            stages: prepared.stages.len(),
+            tasks: prepared.tasks().count(),
+            by: options.by.clone(),
+        };
+        events.send(started).await;
+        return left_out(options).await;
+    };
+    let told = resume.told();
+    let resumed = What::RunResumed {
+        run: options.run.clone(),
+        by: options.by.clone(),
+        process: resume.process,
+        left: resume.left(prepared),
+        redo: told.redo.clone(),
+        assumed_done: told.assume_done.clone(),
+        run_again: told.run_again.clone(),
+    };
+    events.send(resumed).await;
+    left_out(options).await;
+    for task in prepared
+        .tasks()
+        .filter(|t| told.assume_done.contains(&t.id))
+    {
+        let outcome = Outcome::Skipped("it was done, the operator says".into());
+        finished(events, task, outcome).await;
+    }
+    for (id, key, open) in resume.untold() {
+        if let Some(task) = prepared.tasks().find(|t| t.id == id).map(task_ref) {
+            events.send(What::Owed { task, key, open }).await;
+        }
+    }
+    for key in resume.unpayable(prepared) {
+        let message = format!(
+            "`{key}` is owed, and no task that is left closes it: close it by hand, or have it done again with --redo HOST"
+        );
+        log(events, Level::Warning, message).await;
+    }
+}
+
+async fn left_out(options: &Options) {
+    if !options.without.is_empty() {
+        let hosts = options.without.clone();
+        options.events.send(What::LeftOut { hosts }).await;
+    }
+}
+
+/// A line of the executor's own.
+async fn log(events: &Events, level: Level, message: String) {
+    let what = What::Log {
+        level,
+        component: "Executor".into(),
+        host: None,
+        tag: None,
+        message,
+    };
+    events.send(what).await;
+}
+
 struct RunState {
     /// Hosts that a job of an earlier stage failed on.
     left_out: HashSet<HostName>,
@@ -217,22 +303,27 @@ struct RunState {
     stopped: Option<String>,
 }
 
-async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunState) -> bool {
+/// Runs those jobs of a stage that are left to do.
+async fn run_stage(
+    stage: &PreparedStage,
+    left: Vec<&Arc<PreparedJob>>,
+    shared: &Arc<Shared>,
+    state: &mut RunState,
+) -> bool {
     let events = &shared.options.events;
     let mut interrupt = shared.options.interrupt.clone();
-    let mut jobs: Vec<&Arc<PreparedJob>> = Vec::with_capacity(stage.jobs.len());
-    for job in &stage.jobs {
+    let mut jobs: Vec<&Arc<PreparedJob>> = Vec::with_capacity(left.len());
+    for job in left {
         let by_hand = job.hosts.iter().find(|h| state.without.contains(h));
         let failed = job.hosts.iter().find(|h| state.left_out.contains(h));
         match (by_hand, failed) {
-            (Some(host), _) => not_run(events, job, &format!("host {host} was left out")).await,
+            (Some(host), _) => {
+                // What is not known of a host that is left out is no matter of this run any more.
+                not_run(shared, job, &format!("host {host} was left out")).await;
+            }
             (None, Some(host)) if !stage.finally => {
-                not_run(
-                    events,
-                    job,
-                    &format!("host {host} failed in an earlier stage"),
-                )
-                .await;
+                let why = format!("host {host} failed in an earlier stage");
+                state.unknown += not_run(shared, job, &why).await;
             }
             _ => jobs.push(job),
         }
@@ -280,7 +371,7 @@ async fn run_stage(stage: &PreparedStage, shared: &Arc<Shared>, state: &mut RunS
     let waiting = queue.waiting();
     for index in &waiting {
         if let Some(job) = jobs.get(*index) {
-            not_run(events, job, &why).await;
+            state.unknown += not_run(shared, job, &why).await;
         }
     }
     if interrupt.times() > 0 && state.stopped.is_none() {
@@ -305,17 +396,28 @@ pub(crate) fn task_ref(task: &PreparedTask) -> TaskRef {
     }
 }
 
-async fn not_run(events: &Events, job: &PreparedJob, why: &str) {
+/// Tells that a job does not run; gives how many of its tasks are left unknown.
+async fn not_run(shared: &Shared, job: &PreparedJob, why: &str) -> usize {
+    let mut unknown = 0;
     for task in &job.tasks {
-        events
-            .send(What::TaskFinished {
-                task: task_ref(task),
-                outcome: Outcome::NotRun(why.to_owned()),
-                output: None,
-                millis: 0,
-            })
-            .await;
+        let Some(outcome) = shared.unbegun(task, why) else {
+            continue;
+        };
+        unknown += usize::from(matches!(outcome, Outcome::Unknown(_)));
+        finished(&shared.options.events, task, outcome).await;
     }
+    unknown
+}
+
+/// Tells the outcome of a task that did not run.
+async fn finished(events: &Events, task: &PreparedTask, outcome: Outcome) {
+    let what = What::TaskFinished {
+        task: task_ref(task),
+        outcome,
+        output: None,
+        millis: 0,
+    };
+    events.send(what).await;
 }
 
 /// Runs a job; whatever panics in it is its failure.

@@ -74,6 +74,8 @@ pub struct Locks {
     events: Events,
     states: Mutex<BTreeMap<HostName, State>>,
     renewing: Mutex<Option<JoinHandle<()>>>,
+    /// When others had these hosts last, and which run, as far as taking them told.
+    before: Mutex<Vec<(std::time::Instant, HostName, String)>>,
 }
 
 /// Where a lock stands, as far as is known here.
@@ -196,6 +198,41 @@ impl Locks {
             State::Lost(why) => Some(why.clone()),
             _ => None,
         })
+    }
+
+    /// Whether all of these hosts are among those that were locked.
+    pub fn covers(&self, names: &[HostName]) -> bool {
+        names.iter().all(|name| self.claim.hosts.contains(name))
+    }
+
+    /// Says so when another run had any of the hosts later than this: what was learned of them since then may not be true
+    /// any more. Errs on the side of yes by seconds.
+    pub fn changed_since(&self, began: std::time::Instant) -> Option<String> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, host, run) = before
+            .iter()
+            .find(|(until, _, _)| *until + Duration::from_secs(2) >= began)?;
+        Some(match run.as_str() {
+            "-" => format!("{host} was unlocked"),
+            run => format!("run {run} has changed {host}"),
+        })
+    }
+
+    /// Notes who had a host until now, or until it was given back.
+    fn note_before(&self, host: &HostName, found: &Found) {
+        let other = found.run != self.claim.run.as_str() && found.taken > 0;
+        let age = match found.state {
+            LockState::Free => u64::try_from(found.now - found.taken).unwrap_or(0),
+            _ => 0,
+        };
+        let until = std::time::Instant::now().checked_sub(Duration::from_secs(age));
+        if let Some(until) = until.filter(|_| other) {
+            let entry = (until, host.clone(), found.run.clone());
+            self.before
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(entry);
+        }
     }
 
     fn hold(&self, host: &HostName, until: Deadline, answer: &Answer) {

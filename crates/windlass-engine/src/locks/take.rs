@@ -98,6 +98,7 @@ pub async fn take(
         events: events.clone(),
         states: Mutex::default(),
         renewing: Mutex::default(),
+        before: Mutex::default(),
         claim,
     });
     let begun = Instant::now();
@@ -175,6 +176,9 @@ impl Locks {
             })
             .buffer_unordered(AT_ONCE);
         while let Some((host, until, answer)) = asked.next().await {
+            if let Ok(answer) = &answer {
+                self.note_before(&host, &answer.found);
+            }
             match answer {
                 Ok(answer) => match answer.is {
                     Is::Taken => self.hold(&host, until, &answer),

@@ -160,7 +160,7 @@ fn script(stages: &[StageCase]) -> Script {
     }
     Script {
         steps: rules,
-        refuse: Vec::new(),
+        ..Script::default()
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod law;
+mod resume;
 mod scenarios;
 mod stops;
 mod support;

@@ -97,6 +97,11 @@ fn event(what: &What) -> String {
             tasks,
             ..
         } => format!("run {name:?}: {stages} stages, {tasks} tasks"),
+        What::RunResumed { left, .. } => format!("resumed: {left} left"),
+        What::LeftOut { hosts } => {
+            let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+            format!("left out: {}", hosts.join(", "))
+        }
         What::StageStarted {
             stage, name, jobs, ..
         } => format!("stage {stage} {name:?}: {jobs} jobs"),

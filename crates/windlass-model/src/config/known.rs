@@ -26,6 +26,7 @@ pub(super) const TOP: &[&str] = &[
     "on_failure",
     "sudo_password",
     "ssh_key_passphrase",
+    "plugin_time_limit",
     "component",
     "directory",
     "hosts",

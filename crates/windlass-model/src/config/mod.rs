@@ -166,6 +166,11 @@ impl Config {
         self.field(|fields, found| fields.name("user", found))
     }
 
+    /// Seconds that a plugin may take to answer a call, 1 to 86400.
+    pub fn plugin_time_limit(&self) -> Result<Option<u32>, Diagnostics> {
+        self.field(|fields, found| fields.whole("plugin_time_limit", 1, 86_400, found))
+    }
+
     /// The host groups, in the order of writing.
     pub fn hostgroups(&self) -> Result<Vec<HostGroup>, Diagnostics> {
         let mut found = Found::new(self.source.as_ref());

@@ -15,7 +15,7 @@ use windlass_model::ids::{HostName, TaskId};
 use windlass_model::step::{Endpoint, Step};
 
 pub use command::{FakeKind, register};
-pub use script::{Chunk, Lost, Refusal, Rule, Script};
+pub use script::{Chunk, Lost, Refusal, Remains, Rule, Script, Then};
 
 /// A batch that was sent to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,11 @@ impl Record {
         self.start.unwrap_or_else(Instant::now) + Duration::from_millis(end)
     }
 
+    /// What the program `was done: TEXT` asks.
+    pub(crate) fn was_done(&self, host: &HostName, text: &str) -> bool {
+        self.done.iter().any(|d| d.host == *host && d.step == text)
+    }
+
     pub(crate) fn begin(&mut self, host: &HostName) {
         let here = self.running.entry(host.clone()).or_default();
         *here += 1;
@@ -110,6 +115,16 @@ impl FakeHosts {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Hosts that remember the same and from here on follow another script.
+    pub fn then(&self, script: Script) {
+        let mut record = self.record();
+        record.script = script;
+        // The clock of the next play starts anew.
+        record.start = None;
+        record.ends.clear();
+        record.running.clear();
     }
 
     /// Every batch that was sent, in order.

@@ -14,6 +14,34 @@ pub struct Script {
     pub steps: Vec<Rule>,
     /// The first that fits a host turns a new conversation away.
     pub refuse: Vec<Refusal>,
+    /// What is kept of tasks; the first that fits. Nothing is kept of others.
+    pub kept: Vec<Remains>,
+}
+
+/// What a host kept of tasks.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Remains {
+    /// Of which task; any if absent.
+    pub task: Option<String>,
+    /// How often it still runs when asked.
+    pub running: u32,
+    /// `by_trace` (if absent): ended with status 0 if any of its steps was done here, else not begun; `cut_off`;
+    /// `status` and a number.
+    pub then: Then,
+}
+
+/// What has come of kept work.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// Ended with status 0 if any of its steps was done here, else not begun.
+    #[default]
+    ByTrace,
+    /// Begun, and cut off.
+    CutOff,
+    /// Ended with this status.
+    Status(i32),
 }
 
 /// What becomes of a step.
@@ -196,6 +224,15 @@ impl Script {
             }
             None => Rule::default(),
         }
+    }
+
+    /// What is kept of a task.
+    pub(crate) fn remains(&mut self, task: &str) -> Option<Remains> {
+        let fits = |r: &&mut Remains| r.task.as_deref().is_none_or(|t| t == task);
+        let remains = self.kept.iter_mut().find(fits)?;
+        let now = remains.clone();
+        remains.running = remains.running.saturating_sub(1);
+        Some(now)
     }
 
     /// Why a host does not let anyone in now; it counts as used.

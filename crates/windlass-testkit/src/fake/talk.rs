@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind};
+use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind, Keep, Kept};
 use windlass_engine::secrets::Secrets;
 use windlass_model::ids::{HostName, TaskId};
-use windlass_model::step::Step;
+use windlass_model::step::{Reply, Step};
 
-use super::{Done, FakeHosts, Lost, Sent, text_of};
+use super::{Done, FakeHosts, Lost, Rule, Sent, Then, text_of};
 
 /// Things said and not yet heard, at most.
 const BOUND: usize = 4096;
@@ -68,6 +68,33 @@ impl Conversation for FakeTalk {
 
     async fn hear(&mut self) -> Result<Heard, HostError> {
         self.heard.recv().await.unwrap_or_else(|| Err(lost()))
+    }
+
+    async fn recall(&mut self, _keep: &Keep, task: TaskId) -> Result<Kept, HostError> {
+        let mut record = self.hosts.record();
+        let Some(remains) = record.script.remains(&task.to_string()) else {
+            return Ok(Kept::Nothing);
+        };
+        if remains.running > 0 {
+            return Ok(Kept::Running);
+        }
+        let ended = |status| {
+            Kept::Ended(vec![Reply::Ran {
+                status,
+                stdout: String::new(),
+                stderr: String::new(),
+            }])
+        };
+        let was_done = record
+            .done
+            .iter()
+            .any(|d| d.task == task && d.host == self.host);
+        Ok(match remains.then {
+            Then::ByTrace if was_done => ended(0),
+            Then::ByTrace => Kept::NotBegun,
+            Then::CutOff => Kept::CutOff,
+            Then::Status(status) => ended(status),
+        })
     }
 
     async fn kill(&mut self) {
@@ -130,7 +157,12 @@ impl Shell {
         let text = text_of(step);
         let (rule, end) = {
             let mut record = self.hosts.record();
-            let rule = record.script.rule(&self.host, &text);
+            let rule = match text.strip_prefix("was done: ") {
+                Some(other) => {
+                    Rule::default().status(i32::from(!record.was_done(&self.host, other)))
+                }
+                None => record.script.rule(&self.host, &text),
+            };
             if rule.lost != Some(Lost::Before) {
                 let done = Done {
                     at: record.now(),

@@ -26,13 +26,18 @@ impl Collector {
     pub(crate) fn view(&self) -> RunView {
         self.0.lock().map(|v| v.clone()).unwrap_or_default()
     }
+
+    /// Takes events.
+    pub(crate) fn take(&self, events: &[Event]) {
+        if let Ok(mut view) = self.0.lock() {
+            events.iter().for_each(|e| view.accept(e));
+        }
+    }
 }
 
 impl Sink for Collector {
     fn accept(&mut self, events: &[Event]) -> io::Result<()> {
-        if let Ok(mut view) = self.0.lock() {
-            events.iter().for_each(|e| view.accept(e));
-        }
+        self.take(events);
         Ok(())
     }
 }
@@ -83,11 +88,17 @@ pub(crate) fn digest(view: &RunView) -> String {
     if let Some(run) = &view.run {
         let mut hosts: Vec<&str> = bad.iter().map(|t| t.task.host.as_str()).collect();
         hosts.dedup();
-        let next = match hosts.as_slice() {
+        let look = match hosts.as_slice() {
             [host] => format!("windlass runs logs {run} --host {host}"),
             _ => format!("windlass runs show {run}"),
         };
-        let _ = writeln!(text, "\n  next: {next}");
+        let _ = match view.can_be_resumed() {
+            true => writeln!(
+                text,
+                "\n  more: {look}\n  next: windlass deploy --resume {run}"
+            ),
+            false => writeln!(text, "\n  next: {look}"),
+        };
     }
     text
 }
@@ -222,7 +233,8 @@ mod tests {
             | cannot write
             | no space left
 
-          next: windlass runs show r-1
+          more: windlass runs show r-1
+          next: windlass deploy --resume r-1
         ");
     }
 }

@@ -257,7 +257,12 @@ impl<L: Lines> Log<L> {
                     "Interrupted again: ending what runs on the hosts",
                 );
             }
+            What::RunResumed { run, left, .. } => {
+                let message = format!("Going on with run {run}: {left} tasks are left");
+                self.executor(text, at, Level::Info, &message);
+            }
             What::RunStarted { .. }
+            | What::LeftOut { .. }
             | What::RunFinished { .. }
             | What::TaskSent { .. }
             | What::Progress { .. } => {}

@@ -100,7 +100,7 @@ async fn deploy(program: &Program, config: &Path, package: &Path) -> Result<(), 
         ..Inputs::default()
     };
     let result = match making::make(&mut session, &inputs).await {
-        Ok(made) => making::run(&session, made, &[]).await,
+        Ok(made) => making::run(&mut session, made, &[]).await,
         Err(ending) => Err(ending),
     };
     session.finish(result).await

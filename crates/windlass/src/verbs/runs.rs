@@ -1,7 +1,8 @@
 //! `windlass runs`: what was run, when, and what came of it.
 
+mod show;
+
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -9,18 +10,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use windlass_engine::events::Sink;
-use windlass_engine::journal::{self, Record};
+use windlass_engine::journal::Record;
 use windlass_model::event::{Event, What};
 use windlass_model::ids::{RunId, TaskId};
-use windlass_model::outcome::Outcome;
 
 use crate::cli::LogFormat;
 use crate::ending::Ending;
 use crate::output::{print, print_json};
 use crate::program::Program;
+use crate::record;
 use crate::reporters::json::JsonLines;
 use crate::reporters::log::{Log, Verbosity};
-use crate::view::RunView;
 
 /// Shows what was run, when, and what came of it
 #[derive(Debug, Args)]
@@ -37,9 +37,9 @@ enum Asked {
         #[arg(long)]
         json: bool,
     },
-    /// What one run did, task by task
+    /// What one run did, task by task; what is unknown, owed and left, and how to go on
     Show {
-        /// Which; the last one if left out
+        /// Which, or the beginning of its id; the last one if left out
         run: Option<String>,
         /// Print JSON
         #[arg(long)]
@@ -47,7 +47,7 @@ enum Asked {
     },
     /// The log of one run, with the output of its programs
     Logs {
-        /// Which; the last one if left out
+        /// Which, or the beginning of its id; the last one if left out
         run: Option<String>,
         /// Only what is about this host
         #[arg(long, value_name = "HOST")]
@@ -64,9 +64,10 @@ impl Runs {
         let state = program.state_dir();
         match self.what {
             Asked::List { json } => list(&state, json),
-            Asked::Show { run, json } => show(&state, run.as_deref(), json),
+            Asked::Show { run, json } => show::show(&state, &named(&state, run.as_deref())?, json),
             Asked::Logs { run, host, task } => {
-                let (run, record) = open(&state, run.as_deref())?;
+                let run = named(&state, run.as_deref())?;
+                let record = record::open(&state, &run)?;
                 let concerned = |event: &Event| is_about(&event.what, host.as_deref(), task);
                 let events: Vec<Event> = record.events().filter(concerned).collect();
                 let mut out = Vec::new();
@@ -83,52 +84,11 @@ impl Runs {
     }
 }
 
-fn all(state: &Path) -> Result<Vec<RunId>, Ending> {
-    journal::runs(state).map_err(|e| Ending::own(format!("the runs in {}", state.display()), e))
-}
-
-fn open(state: &Path, run: Option<&str>) -> Result<(RunId, Record), Ending> {
-    let runs = all(state)?;
-    let unknown = |run: &str| {
-        Ending::input(
-            format!("there is no run `{run}` in {}", state.display()),
-            "`windlass runs list` lists them; runs are recorded where they were started",
-        )
-    };
-    let run = match run {
-        Some(named) => runs
-            .iter()
-            .find(|r| r.as_str() == named)
-            .ok_or_else(|| unknown(named))?,
-        None => runs.last().ok_or_else(|| {
-            Ending::input(
-                format!("nothing was run yet, by {}", state.display()),
-                "`windlass deploy` does",
-            )
-        })?,
-    };
-    let record = Record::open(state, run).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => unknown(run.as_str()),
-        _ => Ending::own(format!("run {run}"), e),
-    })?;
-    Ok((run.clone(), record))
-}
-
-fn view_of(record: Record) -> (RunView, &'static str) {
-    let is_alive = is_alive(record.pid);
-    let mut view = RunView::default();
-    record.events().for_each(|event| view.accept(&event));
-    let state = view.state(is_alive);
-    (view, state)
-}
-
-/// Whether a process of this number exists. It may be another one by now, so "running" can be said too long, never too
-/// short.
-fn is_alive(pid: u32) -> bool {
-    i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+fn named(state: &Path, run: Option<&str>) -> Result<RunId, Ending> {
+    match run {
+        Some(named) => record::find(state, named),
+        None => record::last(state),
+    }
 }
 
 fn time(micros: i64) -> String {
@@ -142,11 +102,11 @@ fn time(micros: i64) -> String {
 fn list(state: &Path, as_json: bool) -> Result<(), Ending> {
     let mut rows = Vec::new();
     let mut text = String::new();
-    for run in all(state)? {
+    for run in record::all(state)? {
         let Ok(record) = Record::open(state, &run) else {
             continue;
         };
-        let (view, state) = view_of(record);
+        let (view, state) = record::view_of(state, record);
         let started = Timestamp::from_microsecond(view.started)
             .unwrap_or_default()
             .to_string();
@@ -167,68 +127,6 @@ fn list(state: &Path, as_json: bool) -> Result<(), Ending> {
     } else {
         print(&text)
     }
-}
-
-fn show(state: &Path, run: Option<&str>, as_json: bool) -> Result<(), Ending> {
-    let (run, record) = open(state, run)?;
-    let (view, state) = view_of(record);
-    if as_json {
-        let tasks: Vec<_> = view
-            .ended
-            .values()
-            .map(|t| {
-                let outcome = t.outcome.as_ref();
-                json!({
-                    "id": t.task.id, "command": t.task.command, "host": t.task.host, "tag": t.task.tag,
-                    "outcome": outcome.map_or("begun", Outcome::word), "detail": outcome.map(Outcome::to_string),
-                    "output": t.output, "millis": t.millis,
-                })
-            })
-            .collect();
-        let started = Timestamp::from_microsecond(view.started)
-            .unwrap_or_default()
-            .to_string();
-        return print_json(&json!({
-            "id": run.as_str(), "name": view.name, "started": started, "state": state, "by": view.by,
-            "owed": view.owed, "tasks": tasks,
-        }));
-    }
-    let mut text = format!(
-        "run {run}: {} ({state}), by {}, {}\n",
-        view.name,
-        view.by,
-        time(view.started)
-    );
-    let mut stage = 0;
-    for (id, task) in &view.ended {
-        if id.stage != stage {
-            stage = id.stage;
-            let name = view
-                .stages
-                .get(&stage)
-                .map_or("(not started)", String::as_str);
-            let _ = writeln!(text, "\nstage {stage}: {name}");
-        }
-        let outcome = match &task.outcome {
-            Some(outcome) => outcome.to_string(),
-            None => "begun, and no end was recorded".into(),
-        };
-        let tag = task
-            .task
-            .tag
-            .as_deref()
-            .map_or(String::new(), |t| format!(" [{t}]"));
-        let _ = writeln!(
-            text,
-            "  {id:<8} {:<16} {}{tag}: {outcome}",
-            task.task.host, task.task.command
-        );
-    }
-    if !view.owed.is_empty() {
-        let owed: Vec<&str> = view.owed.iter().map(String::as_str).collect();
-        let _ = writeln!(text, "\nstill owed: {}", owed.join(", "));
-    }
-    print(&text)
 }
 
 fn is_about(what: &What, host: Option<&str>, task: Option<TaskId>) -> bool {

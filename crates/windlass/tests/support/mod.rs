@@ -1,7 +1,11 @@
 //! A directory to run `windlass` in, with state and cache of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
+#![allow(clippy::panic, reason = "what tests share is a test, too")]
 #![allow(dead_code, reason = "each test file uses what it needs")]
+
+pub(crate) mod shop;
+pub(crate) mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,11 +95,29 @@ impl Place {
             let has_time =
                 bytes.len() > 23 && bytes[4] == b'-' && bytes[13] == b':' && bytes[19] == b',';
             out.push_str(if has_time { "TIME" } else { "" });
-            out.push_str(if has_time { &line[23..] } else { line });
+            let line = if has_time { &line[23..] } else { line };
+            out.push_str(without_duration(line));
             out.push('\n');
         }
         without_run_ids(&out)
     }
+}
+
+/// A line without ` (1.0 s)` at its end.
+fn without_duration(line: &str) -> &str {
+    let rest = line.strip_suffix(" s)").and_then(|l| l.rsplit_once(" ("));
+    match rest {
+        Some((before, number)) if number.parse::<f64>().is_ok() => before,
+        _ => line,
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
 }
 
 /// Run ids look like 20261121-213500-4f2a9c.

@@ -42,6 +42,9 @@ pub(crate) struct Spec {
 /// Where a host is, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
+    /// As it was asked for. Two names of one machine may differ in ssh_config: in the keys that are accepted, and in those
+    /// that let us in.
+    asked: String,
     name: String,
     port: u16,
     user: String,
@@ -408,6 +411,7 @@ impl Ssh {
             .or_else(|| resolved.user.clone())
             .unwrap_or_else(|| self.options.local_user.clone());
         let key = Key {
+            asked: spec.host.clone(),
             name: resolved.host_name.clone(),
             port: spec.port.unwrap_or(resolved.port),
             user,

@@ -8,6 +8,7 @@ use windlass_model::step::Step;
 use super::JobRun;
 use super::flight::{Broken, Flight, Target, rights, with_rights};
 use crate::command::{Repeat, Turn, Verdict};
+use crate::executor::Decision;
 
 /// Tasks under way at once in one conversation, at most.
 const AHEAD: usize = 256;
@@ -26,6 +27,7 @@ impl JobRun<'_> {
             let Some(task) = self.task(*next) else { break };
             let together = (&task.host, &self.user_of(task)) == (&target.0, &target.1)
                 && rights(task) == rights(current)
+                && self.shared.decision(task) == Decision::Do
                 && task.code.repeat() == Repeat::Safe
                 && current.code.repeat() == Repeat::Safe
                 // What it opens would be owed even if it never ran.

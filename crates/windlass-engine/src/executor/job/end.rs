@@ -77,7 +77,8 @@ impl JobRun<'_> {
             Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
             _ => false,
         };
-        if may_retry && flight.attempt <= task.retries && !self.is_over() {
+        let attempts = flight.attempt - self.attempts_before(flight.index);
+        if may_retry && attempts <= task.retries && !self.is_over() {
             let delay = task.retry_delay;
             let attempt = flight.attempt;
             self.emit(What::TaskRetried {
@@ -160,8 +161,11 @@ impl JobRun<'_> {
 
     pub(super) async fn not_run(&mut self, from: usize, why: &str) {
         for index in from..self.job.tasks.len() {
-            self.finish_unbegun(index, Outcome::NotRun(why.to_owned()))
-                .await;
+            let outcome = self.task(index).and_then(|t| self.shared.unbegun(t, why));
+            if let Some(outcome) = outcome {
+                self.left_unknown |= matches!(outcome, Outcome::Unknown(_));
+                self.finish_unbegun(index, outcome).await;
+            }
         }
     }
 }

@@ -50,11 +50,12 @@ impl From<Failure> for Broken {
 }
 
 impl JobRun<'_> {
+    /// The attempt counts from 1; the flight's goes on from those that were made before the run was resumed.
     pub(super) fn flight(&self, index: usize, attempt: u32) -> Option<Flight> {
         let task = self.task(index)?;
         Some(Flight {
             index,
-            attempt,
+            attempt: self.attempts_before(index) + attempt,
             facts: Facts {
                 run: self.shared.options.run.clone(),
                 task: task.id,

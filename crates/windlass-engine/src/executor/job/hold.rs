@@ -19,7 +19,7 @@ impl JobRun<'_> {
             return Ok(());
         };
         let target = (host.clone(), doubt.user.clone());
-        let replies = self.question(&target, vec![doubt.step.clone()]).await?;
+        let replies = self.replies_to(&target, vec![doubt.step.clone()]).await?;
         match replies.first() {
             Some(reply) => locks.settle(host, &doubt, reply),
             None => Err(Failure::new(FailureKind::LinkLost, "no reply came")),

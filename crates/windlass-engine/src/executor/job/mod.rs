@@ -4,6 +4,7 @@ mod ahead;
 mod end;
 mod flight;
 mod hold;
+mod past;
 mod perform;
 mod plugin;
 mod talk;
@@ -36,7 +37,9 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         opened: BTreeSet::new(),
         sent: false,
         finished: 0,
+        left_unknown: false,
     };
+    run.take_up();
     let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => {
@@ -47,7 +50,10 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
     for (_, talk) in run.talks.drain() {
         talk.close().await;
     }
-    end
+    match end {
+        JobEnd::Failed if run.left_unknown => JobEnd::Unknown,
+        end => end,
+    }
 }
 
 struct JobRun<'a> {
@@ -62,6 +68,8 @@ struct JobRun<'a> {
     sent: bool,
     /// How many tasks have their outcome; they get them in order.
     finished: usize,
+    /// Whether a task that was in flight when the run was resumed was not looked at.
+    left_unknown: bool,
 }
 
 impl JobRun<'_> {
@@ -86,13 +94,12 @@ impl JobRun<'_> {
         let before = match self.standing().await {
             Ok(standing) => standing,
             Err(failure) => {
-                let end = self.finish_unbegun(0, failure.into()).await;
-                self.not_run(1, "an earlier task of the chain failed").await;
-                return end;
+                return self.not_asked(failure).await;
             }
         };
         if let (Some(standing), Some(plan)) = (&before, &self.job.receipt)
             && !plan.redeploy
+            && !self.was_begun()
             && standing.runs(&plan.service) == Some(plan.version.as_str())
         {
             let why = format!("{} {} already runs here", plan.service, plan.version);
@@ -109,14 +116,11 @@ impl JobRun<'_> {
                 self.panicked(why).await
             }
         };
-        if !self.sent && end != JobEnd::Succeeded {
+        if !self.sent && !self.was_begun() && end != JobEnd::Succeeded {
             // Nothing was begun: what the last receipt says is still so.
             return end;
         }
-        let from = before.and_then(|b| {
-            let service = &self.job.receipt.as_ref()?.service;
-            b.linked(service).map(str::to_owned)
-        });
+        let from = before.and_then(|before| self.stood_before(&before));
         match (self.leave_receipt(end, from).await, end) {
             (false, JobEnd::Succeeded) => JobEnd::Failed,
             _ => end,
@@ -128,6 +132,9 @@ impl JobRun<'_> {
         let mut attempt = 1;
         loop {
             if self.flights.is_empty() {
+                if attempt == 1 {
+                    self.pass_over_done(&mut next);
+                }
                 let Some(flight) = self.flight(next, attempt) else {
                     return JobEnd::Succeeded;
                 };
@@ -138,7 +145,11 @@ impl JobRun<'_> {
                 self.flights.push_back(flight);
                 next += 1;
             }
-            let verdict = match self.front_to_its_end(&mut next).await {
+            let came = match self.settled(attempt).await {
+                Some(verdict) => Ok(verdict),
+                None => self.front_to_its_end(&mut next).await,
+            };
+            let verdict = match came {
                 Ok(verdict) => verdict,
                 Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
@@ -152,7 +163,7 @@ impl JobRun<'_> {
                 return JobEnd::Failed;
             };
             let index = flight.index;
-            attempt = flight.attempt;
+            attempt = flight.attempt - self.attempts_before(index);
             let ran_on = self.call_back(&flight, &verdict, &mut next).await;
             match self.ended(flight, verdict).await {
                 Next::GoOn => attempt = 1,

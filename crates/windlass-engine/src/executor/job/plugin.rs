@@ -21,7 +21,7 @@ impl JobRun<'_> {
             front.sent = true;
             if first {
                 // Whatever a plugin does, it may do without a step.
-                self.about_to_send(index, attempt).await;
+                self.about_to_send(index, attempt).await?;
             }
         }
         let (limit, interrupt) = self.bounds();

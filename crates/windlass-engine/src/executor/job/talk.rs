@@ -10,8 +10,9 @@ use windlass_model::step::{Reply, Step};
 
 use super::JobRun;
 use super::flight::{Broken, Target, broken};
+use crate::command::Repeat;
 use crate::executor::prepare::PreparedTask;
-use crate::executor::task_ref;
+use crate::executor::{NO_JOURNAL, task_ref};
 use crate::host::{Batch, Heard, HostError, HostErrorKind};
 use crate::interrupt::Interrupt;
 
@@ -22,7 +23,7 @@ const QUESTION: Duration = Duration::from_secs(60);
 const LAST_QUESTION: Duration = Duration::from_secs(10);
 
 impl JobRun<'_> {
-    async fn connect(&mut self, target: &Target) -> Result<(), HostError> {
+    pub(super) async fn connect(&mut self, target: &Target) -> Result<(), HostError> {
         if !self.talks.contains_key(target) {
             let hosts = &self.shared.options.hosts;
             let talk = hosts.converse(&target.0, target.1.as_deref()).await?;
@@ -87,7 +88,7 @@ impl JobRun<'_> {
         }
         let batches = self.guarded(target, batch);
         if first {
-            self.about_to_send(index, attempt).await;
+            self.about_to_send(index, attempt).await?;
         }
         if let Some(flight) = self.flights.back_mut() {
             flight.sent = true;
@@ -116,9 +117,15 @@ impl JobRun<'_> {
     }
 
     /// Tells that a task may have an effect from here on. What it opens is owed.
-    pub(super) async fn about_to_send(&mut self, index: usize, attempt: u32) {
+    ///
+    /// What must not be done twice is not sent before the journal has it on the disk.
+    pub(super) async fn about_to_send(
+        &mut self,
+        index: usize,
+        attempt: u32,
+    ) -> Result<(), Failure> {
         let Some(task) = self.job.tasks.get(index) else {
-            return;
+            return Ok(());
         };
         let name = task_ref(task);
         self.sent = true;
@@ -143,6 +150,10 @@ impl JobRun<'_> {
                 .await;
             }
         }
+        if task.code.repeat() != Repeat::Safe && !self.shared.options.events.barrier().await {
+            return Err(Failure::new(FailureKind::Interrupted, NO_JOURNAL));
+        }
+        Ok(())
     }
 
     /// The next thing heard, within the front task's time limit and unless the operator stops everything.
@@ -159,7 +170,7 @@ impl JobRun<'_> {
     }
 
     /// A conversation that something went wrong in is of no more use: what runs there is ended, where that can be.
-    async fn intact<T>(
+    pub(super) async fn intact<T>(
         &mut self,
         target: &Target,
         done: Result<Result<T, HostError>, Failure>,
@@ -208,7 +219,7 @@ impl JobRun<'_> {
         let guard = self.guard(target, Some(&step));
         let guarded = guard.is_some();
         let steps = guard.into_iter().chain([step]).collect();
-        let mut replies = self.question(target, steps).await?;
+        let mut replies = self.replies_to(target, steps).await?;
         if let Some(reply) = replies.first().filter(|_| guarded) {
             self.admitted(target, reply)?;
         }
@@ -218,7 +229,7 @@ impl JobRun<'_> {
     }
 
     /// Steps of one batch, and their replies up to the first that is not wanted.
-    pub(super) async fn question(
+    pub(super) async fn replies_to(
         &mut self,
         target: &Target,
         steps: Vec<Step>,
@@ -257,16 +268,7 @@ impl JobRun<'_> {
             }
             Ok(replies)
         };
-        let hurried = async {
-            interrupt.reached(2).await;
-            tokio::time::sleep(LAST_QUESTION).await;
-        };
-        let answer: Result<Result<Vec<Reply>, HostError>, Failure> = tokio::select! {
-            biased;
-            answer = asked => Ok(answer),
-            () = tokio::time::sleep(QUESTION) => Err(no_answer(QUESTION)),
-            () = hurried => Err(no_answer(LAST_QUESTION)),
-        };
+        let answer = question(asked, &mut interrupt).await;
         match self.intact(target, answer).await {
             Ok(replies) => Ok(replies),
             Err(Broken::Lost(error)) => Err(error.into()),
@@ -286,6 +288,23 @@ pub(super) async fn within<T>(
         () = interrupt.reached(2) => Err(interrupted()),
         failure = out_of_time(limit) => Err(failure),
         done = work => Ok(done),
+    }
+}
+
+/// Waits for the answer to a question of the executor's own.
+pub(super) async fn question<T>(
+    asked: impl Future<Output = Result<T, HostError>>,
+    interrupt: &mut Interrupt,
+) -> Result<Result<T, HostError>, Failure> {
+    let hurried = async {
+        interrupt.reached(2).await;
+        tokio::time::sleep(LAST_QUESTION).await;
+    };
+    tokio::select! {
+        biased;
+        answer = asked => Ok(answer),
+        () = tokio::time::sleep(QUESTION) => Err(no_answer(QUESTION)),
+        () = hurried => Err(no_answer(LAST_QUESTION)),
     }
 }
 
