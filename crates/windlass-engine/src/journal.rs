@@ -253,11 +253,12 @@ pub fn runs(state: &Path) -> io::Result<Vec<RunId>> {
     Ok(runs)
 }
 
-/// A new run's id: the UTC time and 24 random bits.
+/// A new run's id: the UTC time to the millisecond, so that ids sort as runs began, and 20 random bits.
 pub fn new_run_id() -> Option<RunId> {
-    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
-    let random = getrandom::u32().unwrap_or_default() & 0x00ff_ffff;
-    RunId::new(&format!("{now}-{random:06x}"))
+    let now = jiff::Timestamp::now();
+    let (time, millis) = (now.strftime("%Y%m%d-%H%M%S"), now.subsec_millisecond());
+    let random = getrandom::u32().unwrap_or_default() & 0x000f_ffff;
+    RunId::new(&format!("{time}-{millis:03}{random:05x}"))
 }
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ pub enum What {
         /// The host.
         host: HostName,
         /// What it says.
-        receipt: crate::receipt::Receipt,
+        receipt: Box<crate::receipt::Receipt>,
     },
     /// A stage ended.
     StageFinished {

@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for TaskId {
     }
 }
 
-/// One execution of a tasklist: `20261121-213500-4f2a9c`: UTC time of the start and a random part.
+/// One execution of a tasklist: `20261121-213500-0424f2a9`: UTC time of the start to the millisecond, and a random part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(Arc<str>);

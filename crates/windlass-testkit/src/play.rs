@@ -185,6 +185,7 @@ async fn locks(
 ) -> Result<Arc<Locks>, Diagnostics> {
     let claim = Claim {
         run: run.clone(),
+        after: None,
         by: "tester@here".into(),
         pid: 1,
         hosts: names,

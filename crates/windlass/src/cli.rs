@@ -89,6 +89,10 @@ pub(crate) enum Verb {
     Plan(verbs::plan::Plan),
     /// Show what was run, when, and what came of it
     Runs(verbs::runs::Runs),
+    /// Show which release is on which host, since when, and who put it there
+    Where(verbs::where_is::Where),
+    /// Put the hosts that a run changed back to what ran well before
+    Rollback(verbs::rollback::Rollback),
     /// Start, stop, restart or look at a service of the config
     Service(verbs::service::Service),
     /// Run a shell line on hosts

@@ -17,6 +17,7 @@ mod record;
 mod reporters;
 mod resuming;
 mod session;
+mod site;
 mod surroundings;
 mod verbs;
 mod view;

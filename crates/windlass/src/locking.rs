@@ -14,6 +14,7 @@ use windlass_model::ids::RunId;
 use crate::cli::Inputs;
 use crate::ending::Ending;
 use crate::session::Session;
+use crate::verbs::rollback::Rollback;
 
 /// How the hosts of a run are locked.
 #[derive(Clone, Copy, Debug, Args)]
@@ -46,15 +47,14 @@ impl Default for Locking {
 }
 
 /// What becomes of a tasklist when its hosts were changed after it was made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Stale {
     /// It is run as it is: somebody wrote or saved it, and wants exactly this.
     RunAsItIs,
     /// It is made again.
     MakeAgain(Inputs),
-    /// It is not run.
-    #[expect(dead_code, reason = "for tasklists that are made of what hosts say")]
-    Refuse,
+    /// It is made again.
+    RollBackAgain(Box<Rollback>),
 }
 
 /// The locks of a run, if it has any, and the hosts that they are on.
@@ -109,6 +109,7 @@ impl Locking {
         &self,
         session: &Session,
         run: &RunId,
+        after: Option<&RunId>,
         names: Vec<HostName>,
         user: Option<&str>,
         hosts: &Arc<dyn Hosts>,
@@ -122,6 +123,7 @@ impl Locking {
         }
         let claim = Claim {
             run: run.clone(),
+            after: after.cloned(),
             by: session.surroundings.by(),
             pid: std::process::id(),
             hosts: names,

@@ -38,6 +38,8 @@ pub(crate) struct Made {
     pub(crate) locking: Locking,
     /// What becomes of it when they were changed after it was made.
     pub(crate) stale: Stale,
+    /// The dead run that it takes back: that run's locks are had at once.
+    pub(crate) after: Option<RunId>,
     /// When making it began.
     pub(crate) began: Instant,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
@@ -107,6 +109,7 @@ pub(crate) async fn ready(
         base,
         locking: Locking::default(),
         stale: Stale::RunAsItIs,
+        after: None,
         began: Instant::now(),
         hosts,
         resumed: None,
@@ -163,6 +166,7 @@ async fn run_locked(
         resume,
         locks: held.locks(),
     };
+    session.begun = Some(options.run.clone());
     ending::of_run(&executor::run(&ready.prepared, options).await)
 }
 
@@ -187,7 +191,7 @@ async fn locked(
     held: &mut Held,
 ) -> Result<Option<Ready>, Ending> {
     loop {
-        let (locking, began) = (made.locking, made.began);
+        let (locking, began, after) = (made.locking, made.began, made.after.take());
         let stale = std::mem::replace(&mut made.stale, Stale::RunAsItIs);
         let Some(ready) = checked(session, made, without).await? else {
             return Ok(None);
@@ -198,28 +202,36 @@ async fn locked(
         }
         held.release().await;
         let (user, hosts) = (ready.user.as_deref(), &ready.hosts);
-        *held = locking.take(session, run, names, user, hosts).await?;
+        let after = after.as_ref();
+        *held = locking
+            .take(session, run, after, names, user, hosts)
+            .await?;
         let Some(changed) = held.changed_since(began) else {
             return Ok(Some(ready));
         };
         match stale {
             Stale::RunAsItIs => return Ok(Some(ready)),
-            Stale::Refuse => {
-                return Err(Ending::input(
-                    format!("{changed} while this was worked out; nothing was done"),
-                    "say it again",
-                ));
-            }
             Stale::MakeAgain(inputs) => {
-                let message = format!("{changed} meanwhile: planning again");
-                session
-                    .events
-                    .log(Level::Info, "Locks", None, None, &message);
+                again(session, &changed);
                 made = make(session, &inputs).await?;
                 made.locking = locking;
             }
+            Stale::RollBackAgain(rollback) => {
+                again(session, &changed);
+                match rollback.make(session).await? {
+                    Some(next) => made = next,
+                    None => return Ok(None),
+                }
+            }
         }
     }
+}
+
+fn again(session: &Session, changed: &str) {
+    let message = format!("{changed}: planning again");
+    session
+        .events
+        .log(Level::Info, "Locks", None, None, &message);
 }
 
 /// Looks at the files, secrets and host keys that it needs. `None`: there is nothing to do.

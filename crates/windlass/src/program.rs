@@ -77,6 +77,8 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Deploy(verb) => verb.run(program).await,
         Verb::Plan(verb) => verb.run(program).await,
         Verb::Runs(verb) => verb.run(program),
+        Verb::Where(verb) => verb.run(program).await,
+        Verb::Rollback(verb) => verb.run(program).await,
         Verb::Service(verb) => verb.run(program).await,
         Verb::Run(verb) => verb.run(program).await,
         Verb::Hosts(verb) => verb.run(program).await,

@@ -20,6 +20,7 @@ use windlass_model::SecretRef;
 use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Severity, Source};
 use windlass_model::event::{Event, What};
+use windlass_model::ids::RunId;
 use windlass_model::step::Level;
 use windlass_model::tree::Map;
 
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) interrupt: Interrupt,
     /// Processes of plugins.
     pub(crate) plugins: Arc<Plugins>,
+    /// The run that was begun, if one was.
+    pub(crate) begun: Option<RunId>,
     collector: Collector,
     dispatcher: JoinHandle<std::io::Result<()>>,
 }
@@ -77,6 +80,7 @@ impl Session {
             plugins: start_plugins(python, &events),
             events,
             interrupt,
+            begun: None,
             collector,
             dispatcher,
         })

@@ -26,7 +26,8 @@ pub(super) struct Args {
     except: Vec<String>,
     /// How many stay. The oldest, by the time of their last change, go first; where receipts lie in
     /// `<path>/.windlass/receipts`, those whose last deploy did not succeed go before all others and never take the place
-    /// of one that did. What a link in `path` points to always stays, and so does a link.
+    /// of one that did. What a link in `path` points to always stays, and so does a link, and what
+    /// ran well there before, by the receipts.
     keepversions: u32,
     /// A version that stays in any case: an entry of that name, or one that ends in `_` or `-` and the version, with or
     /// without an ending such as `.tar.gz`.

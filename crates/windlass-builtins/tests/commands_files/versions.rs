@@ -79,6 +79,7 @@ fn what_a_link_points_to_stays_and_so_does_the_current_version() {
             m,
             &["shop_1", "shop_2", "shop_3", "shop_4", "shop_5", "shop_6"],
         );
+        fs::remove_file(m.at("webapps/shop")).unwrap();
         m.link("webapps/shop", "shop_1");
         m.link("webapps/into", &m.at("webapps/shop_2/file"));
         m.link("webapps/shop_link", "shop_6");
@@ -131,7 +132,16 @@ fn only_releases_that_succeeded_count() {
         m.changes_once("cleanup", keep(3));
         assert_eq!(names(m, "webapps"), ["shop", "shop_1", "shop_2", "shop_5"]);
         m.changes_once("cleanup", keep(2));
-        assert_eq!(names(m, "webapps"), ["shop", "shop_2", "shop_5"]);
+        assert_eq!(names(m, "webapps"), ["shop", "shop_1", "shop_2"]);
+        assert_eq!(
+            m.run("cleanup", keep(1)),
+            Outcome::Unchanged,
+            "what ran well before stays"
+        );
+        fs::remove_file(m.at("webapps/shop")).unwrap();
+        m.link("webapps/shop", "shop_1");
+        m.changes_once("cleanup", keep(1));
+        assert_eq!(names(m, "webapps"), ["shop", "shop_1"]);
     });
 }
 

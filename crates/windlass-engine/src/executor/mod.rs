@@ -18,7 +18,7 @@ use windlass_model::outcome::Outcome;
 use windlass_model::step::Level;
 
 pub use prepare::{Prepared, PreparedJob, PreparedStage, PreparedTask, prepare};
-pub use receipts::{Standing, probe_script, read_probe};
+pub use receipts::{Standing, probe_script, read_probe, read_receipt};
 pub use resume::{Decision, Resumption, Told, resumption};
 
 use crate::events::Events;

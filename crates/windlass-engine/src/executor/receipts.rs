@@ -27,12 +27,19 @@ impl Standing {
         let version = self.linked(service)?;
         match &self.receipt {
             Some(receipt) => {
-                let good = receipt.result == "succeeded"
-                    && receipt.owed.is_empty()
-                    && receipt.to == version;
+                let good = receipt.succeeded() && receipt.owed.is_empty() && receipt.to == version;
                 good.then_some(version)
             }
             None => Some(version),
+        }
+    }
+
+    /// The version that ran well last, be it there still or not.
+    pub fn good(&self, service: &str) -> Option<&str> {
+        match &self.receipt {
+            Some(receipt) if receipt.succeeded() => Some(&receipt.to),
+            Some(receipt) => receipt.previous_good.as_deref(),
+            None => self.linked(service),
         }
     }
 }
@@ -73,16 +80,7 @@ pub fn read_probe(output: &str) -> BTreeMap<String, Standing> {
                 }
             }
             Some(("R", json)) if !json.is_empty() => {
-                let receipt = serde_json::from_str(json).unwrap_or_else(|_| Receipt {
-                    service: service.clone(),
-                    time: 0,
-                    run: String::new(),
-                    by: String::new(),
-                    from: None,
-                    to: String::new(),
-                    result: "unknown".into(),
-                    owed: Vec::new(),
-                });
+                let receipt = read_receipt(&service, json);
                 if let Some(standing) = found.get_mut(&service) {
                     standing.receipt = Some(receipt);
                 }
@@ -93,11 +91,20 @@ pub fn read_probe(output: &str) -> BTreeMap<String, Standing> {
     found
 }
 
+/// A receipt as it lies on a host; one that cannot be read says `unknown`.
+pub fn read_receipt(service: &str, json: &str) -> Receipt {
+    serde_json::from_str(json).unwrap_or_else(|_| Receipt {
+        service: service.to_owned(),
+        result: "unknown".into(),
+        ..Receipt::default()
+    })
+}
+
 /// Leaves a receipt: whole or not at all, durable.
 pub(crate) fn write_script(install_location: &str, receipt: &Receipt) -> Option<Run> {
     let json = serde_json::to_string(receipt).ok()?;
     let dir = format!("{install_location}/.windlass/receipts/{}", receipt.service);
-    let name = format!("{:012}-{}.json", receipt.time, receipt.run);
+    let name = receipt.file_name();
     let (dir, new, name) = (quote(&dir), quote(&format!(".{name}.new")), quote(&name));
     Some(Run::script(format!(
         "mkdir -p {dir} && cd {dir} || exit 1\n\
@@ -140,10 +147,9 @@ mod tests {
             time: 100,
             run: "r1".into(),
             by: "it's me".into(),
-            from: None,
             to: "1.0".into(),
             result: "succeeded".into(),
-            owed: vec![],
+            ..Receipt::default()
         };
         let probe = || read_probe(&sh(&probe_script([(at, "shop"), (at, "other")]).script));
         assert_eq!(probe()["shop"], Standing::default());

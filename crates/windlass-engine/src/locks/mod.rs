@@ -46,6 +46,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub struct Claim {
     /// The run. Its own locks are had at once, also those that an earlier process took for it.
     pub run: RunId,
+    /// A run that is known to be dead, and that this one takes back: its locks are had before they expire.
+    pub after: Option<RunId>,
     /// `user@machine`.
     pub by: String,
     /// This process.

@@ -11,6 +11,8 @@
 //!
 //! Tried with dash, bash, mksh and busybox.
 
+use windlass_model::ids::RunId;
+
 use super::Claim;
 
 /// The exit status of a guard that does not find its run's lock.
@@ -19,13 +21,28 @@ pub(super) const NOT_OURS: i32 = 75;
 /// What the lock is for.
 const SCOPE: &str = "deploy";
 
-/// Where the lock is, what stands in it, and how it is changed. The machine's name is part of the path: home directories may
-/// be shared.
-const COMMON: &str = r#"case ${XDG_STATE_HOME:-} in /*) w_d=$XDG_STATE_HOME;; *) w_d=${HOME:-}/.local/state;; esac
-w_d=$w_d/windlass/lock/SCOPE@$(uname -n)
-w_now=$(date +%s)
+/// Where the lock is, what stands in it, and how it is changed. It lies in the user's state directory, or below
+/// `/var/tmp/windlass-UID` where the user has none. The machine's name is part of the path: home directories may be
+/// shared.
+const COMMON: &str = r#"w_now=$(date +%s)
 w_doing=
 w_no() { printf 'no %s\n' "$1"; exit 1; }
+w_find() {
+w_d=$1/lock/SCOPE@$w_host
+[ -d "$w_d/pids" ] || { [ -z "$w_only_look" ] && ( umask 077; mkdir -p "$w_d/pids" ) 2>/dev/null; }
+}
+w_host=$(uname -n) w_h=
+case ${XDG_STATE_HOME:-} in
+/*) w_h=$XDG_STATE_HOME/windlass;;
+*) case ${HOME:-} in /?*) w_h=$HOME/.local/state/windlass;; esac;;
+esac
+if [ -z "$w_h" ] || ! w_find "$w_h"; then
+w_t=/var/tmp/windlass-$(id -u)
+[ -n "$w_only_look" ] || ( umask 077; mkdir "$w_t" ) 2>/dev/null
+if [ -d "$w_t" ] && [ -O "$w_t" ] && [ ! -L "$w_t" ] && w_find "$w_t"; then :
+elif [ -z "$w_only_look" ]; then w_no "nothing can be kept in ${w_h:-a home directory} or $w_t"
+fi
+fi
 w_say() {
 printf 'now %s\ndir %s\nis %s\nat %s\nentry %s\n' "$w_now" "$w_d" "$1" "$w_n" \
 "$w_tok $w_st $w_exp $w_tak $w_run $w_pid $w_by"
@@ -104,7 +121,6 @@ done
 "#;
 
 const TAKE: &str = r#": windlass-lock take
-( umask 077; mkdir -p "$w_d/pids" ) 2>/dev/null || w_no "cannot make $w_d"
 w_i=0
 while [ $w_i -lt 30 ]; do
 w_i=$((w_i+1))
@@ -112,7 +128,7 @@ w_top
 w_over=
 case $w_st in
 torn) w_say torn;;
-held|taking) if [ "$w_run" != "$w_r" ]; then
+held|taking) if [ "$w_run" != "$w_r" ] && [ "$w_run" != "$w_r0" ]; then
 [ "$w_now" -lt "$w_exp" ] && w_say held
 w_over=1
 fi;;
@@ -196,8 +212,9 @@ w_no "cannot write in $w_d"
 pub(super) fn take(claim: &Claim, token: &str, one_of_many: bool) -> String {
     let state = if one_of_many { "taking" } else { "held" };
     let names = format!(
-        "w_as={state} w_r={} w_p0={} w_b={}\n",
+        "w_as={state} w_r={} w_r0={} w_p0={} w_b={}\n",
         word(claim.run.as_str()),
+        word(claim.after.as_ref().map_or("-", RunId::as_str)),
         claim.pid,
         word(&claim.by)
     );
@@ -216,7 +233,7 @@ pub(super) fn release(claim: &Claim, token: &str) -> String {
 
 /// Says what stands there.
 pub(super) fn show() -> String {
-    program(&[], SHOW)
+    program(&["w_only_look=1\n"], SHOW)
 }
 
 /// Gives back what [`show`] showed, whoever has it; where work is going on only by `force`.

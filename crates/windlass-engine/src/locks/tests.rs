@@ -37,6 +37,7 @@ fn everywhere(test: impl Fn(&Place)) {
 fn claim(run: &str, lease: u64) -> Claim {
     Claim {
         run: RunId::new(run).unwrap(),
+        after: None,
         by: format!("{run}@my machine"),
         pid: 7,
         hosts: Vec::new(),
@@ -336,15 +337,28 @@ fn what_was_not_shown_is_not_unlocked() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_says_so() {
+fn what_takes_a_dead_run_back_has_its_lock_unless_it_works() {
     everywhere(|place| {
-        std::fs::write(place.dir.path().join("a state's home"), "a file").unwrap();
-        let why = place
-            .try_do(&script::take(&claim("a", 60), "t", false))
-            .unwrap_err();
-        assert!(
-            why.starts_with("cannot make ") && why.contains("/windlass/lock/deploy@"),
-            "{why}"
-        );
+        place.take("a", 60);
+        let mut work = place.work("a", "30");
+        let mut claim = claim("b", 60);
+        claim.after = RunId::new("a");
+        let take = || place.act(&script::take(&claim, "b", false)).is;
+        assert_eq!(take(), Is::Busy, "{:?}", place.shell);
+        work.kill().unwrap();
+        work.wait().unwrap();
+        assert_eq!(take(), Is::Taken);
+        assert_eq!(place.renew("a"), Is::Lost);
+    });
+}
+
+#[test]
+fn without_a_home_it_lies_elsewhere() {
+    everywhere(|place| {
+        let state = place.dir.path().join("a state's home");
+        std::fs::write(&state, "a file").unwrap();
+        let shown = place.act(&script::show()).found;
+        let elsewhere = shown.directory.starts_with("/var/tmp/windlass-");
+        assert!(elsewhere || shown.state == LockState::Free, "{shown:?}");
     });
 }

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod law;
+mod locks;
 mod resume;
 mod scenarios;
 mod stops;

@@ -76,7 +76,7 @@ fn stands(version: &str, receipt: &str) -> Value {
 
 fn receipts(run: &Run) -> Vec<Receipt> {
     let of = |what: &What| match what {
-        What::Receipt { receipt, .. } => Some(receipt.clone()),
+        What::Receipt { receipt, .. } => Some((**receipt).clone()),
         _ => None,
     };
     run.events.iter().filter_map(of).collect()

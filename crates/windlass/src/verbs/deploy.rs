@@ -1,12 +1,18 @@
 //! `windlass deploy`: puts releases on hosts.
 
-use clap::Args;
-use windlass_model::ids::TaskId;
+use std::path::PathBuf;
 
+use clap::Args;
+use windlass_model::config::rolling::{OnFailure, PLATFORM, RollingConfig};
+use windlass_model::ids::{RunId, TaskId};
+use windlass_model::step::Level;
+
+use super::rollback::Rollback;
 use crate::cli::Inputs;
 use crate::ending::Ending;
 use crate::locking::Locking;
-use crate::making;
+use crate::making::{self, Made};
+use crate::output::say;
 use crate::program::Program;
 use crate::resuming::{self, Asked};
 use crate::session::Session;
@@ -36,14 +42,37 @@ pub(crate) struct Deploy {
 }
 
 impl Deploy {
-    /// Makes the tasklist, or takes that of the run that goes on, and runs it.
+    /// Makes the tasklist, or takes that of the run that goes on, and runs it. Where the config says so, a deploy that fails
+    /// is rolled back by a run of its own; the ending is that of the deploy all the same.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
-        let result = self.deploy(&mut session).await;
-        session.finish(result).await
+        let without = self.without.clone();
+        let mut way_back = None;
+        let result = self.deploy(&mut session, &mut way_back).await;
+        let failed = match (&result, session.begun.take(), way_back) {
+            (Err(Ending::Failed), Some(run), Some(config)) => Some((run, config)),
+            _ => None,
+        };
+        if let Some((run, _)) = &failed {
+            let message = format!("run {run} failed, and the config says `on_failure: rollback`");
+            let events = &session.events;
+            events.log(Level::Warning, "Deploy", None, None, &message);
+        }
+        let mut program = program.clone();
+        program.common.clone_from(&session.common);
+        let result = session.finish(result).await;
+        if let Some((run, config)) = failed {
+            roll_back(&program, &run, config, without).await;
+        }
+        result
     }
 
-    async fn deploy(self, session: &mut Session) -> Result<(), Ending> {
+    /// Sets `way_back` to the config when a failure is to be rolled back.
+    async fn deploy(
+        self,
+        session: &mut Session,
+        way_back: &mut Option<PathBuf>,
+    ) -> Result<(), Ending> {
         let mut made = match self.resume {
             None => making::make(session, &self.inputs).await?,
             Some(run) => {
@@ -59,6 +88,29 @@ impl Deploy {
             }
         };
         made.locking = self.locking;
+        *way_back = rolls_back_by(&made);
         making::run(session, made, &self.without).await
     }
+}
+
+/// Takes a failed run back, as `windlass rollback RUN` does. What comes of it is said, and changes nothing else.
+async fn roll_back(program: &Program, run: &RunId, config: PathBuf, without: Vec<String>) {
+    let rollback = Rollback::of_failed(run, config, without);
+    match Box::pin(rollback.run(program)).await {
+        Ok(()) => say(&format!("run {run} was rolled back\n")),
+        Err(why) => say(&format!(
+            "{why}run {run} was not rolled back as a whole: `windlass where`\n"
+        )),
+    }
+}
+
+/// The config by which a failure is rolled back; `None` when it is not to be.
+fn rolls_back_by(made: &Made) -> Option<PathBuf> {
+    let config = made.config.as_ref()?;
+    if made.prepared.plan.receipts.is_empty() || config.platform != PLATFORM {
+        return None;
+    }
+    let (rolling, _) = RollingConfig::read(config).ok()?;
+    let source = config.source.as_ref()?;
+    (rolling.on_failure == OnFailure::Rollback).then(|| source.name().into())
 }

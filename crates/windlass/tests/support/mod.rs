@@ -120,11 +120,11 @@ pub(crate) fn signal(pid: u32, name: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Run ids look like 20261121-213500-4f2a9c.
+/// Run ids look like 20261121-213500-0424f2a9.
 fn without_run_ids(text: &str) -> String {
     let is_id = |word: &str| {
         let parts: Vec<&str> = word.split('-').collect();
-        matches!(parts.as_slice(), [day, time, random] if day.len() == 8 && time.len() == 6 && random.len() == 6)
+        matches!(parts.as_slice(), [day, time, random] if day.len() == 8 && time.len() == 6 && random.len() == 8)
             && word.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
     };
     let cut = |c: char| !(c.is_ascii_alphanumeric() || c == '-');

@@ -28,6 +28,9 @@ is_protected() {
   case $linked in
     *"$line$here/$1"/*) return 0 ;;
   esac
+  case $previous in
+    *"$line$1$line"*) return 0 ;;
+  esac
   if [ -n "$current" ]; then
     case $1 in
       "$current" | *[_-]"$current" | *[_-]"$current".*) return 0 ;;
@@ -35,6 +38,36 @@ is_protected() {
   fi
   return 1
 }
+# What ran well before what a link points to now: by the receipts, the success of another version before its last one.
+before() {
+  other=
+  good=
+  seen=
+  while IFS= read -r to; do
+    if [ "$to" = "$1" ]; then
+      good=$other
+      seen=yes
+    else
+      other=$to
+    fi
+  done
+  [ -n "$seen" ] || good=$other
+  printf '%s\n' "$good"
+}
+previous=
+for receipts in .windlass/receipts/*/; do
+  service=${receipts%/}
+  service=${service##*/}
+  [ -L "./$service" ] || continue
+  now=$(readlink "./$service") || continue
+  now=${now##*/}
+  now=${now#"$service"[_-]}
+  good=$(grep -hF '"result":"succeeded"' "$receipts"*.json 2>/dev/null |
+    sed 's/.*"to":"\([^"]*\)".*/\1/' | before "$now")
+  if [ -n "$good" ]; then
+    previous=$previous$line${service}_$good$line$service-$good$line
+  fi
+done
 # The last receipt for it says something else than success.
 has_failed() {
   for receipts in .windlass/receipts/*/; do

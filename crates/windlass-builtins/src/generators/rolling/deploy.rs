@@ -1,6 +1,6 @@
 //! Taking releases into service: out of the balancer, stop, switch, start, check, and back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use windlass_model::diagnostic::Diagnostics;
 use windlass_model::ids::HostName;
@@ -45,8 +45,8 @@ pub(super) fn stages(
             .copied()
             .collect();
         let mut jobs = Vec::new();
-        for target in host_by_host(&targets) {
-            jobs.push(Job::Chain(chain(target)?));
+        for target in host_by_host(&targets, |target| target.host) {
+            jobs.push(Job::Chain(chain(target, Release::Unpacked)?));
             receipts.push(ReceiptPlan {
                 job: format!("{}.{}", stages.next_number(), jobs.len()),
                 service: target.service.name.clone(),
@@ -54,6 +54,8 @@ pub(super) fn stages(
                 from: target.running.clone(),
                 install_location: target.install_location.clone(),
                 redeploy,
+                migrated: target.service.migration_command.is_some(),
+                ..ReceiptPlan::default()
             });
         }
         stages.push(
@@ -66,25 +68,32 @@ pub(super) fn stages(
 }
 
 /// The same targets by host, hosts in the order of their first target.
-fn host_by_host<'t, 'a>(targets: &[&'t Target<'a>]) -> Vec<&'t Target<'a>> {
-    let mut seen: HashSet<&HostName> = HashSet::new();
-    let hosts: Vec<&HostName> = targets
-        .iter()
-        .map(|target| target.host)
-        .filter(|host| seen.insert(*host))
-        .collect();
-    let place: HashMap<&HostName, usize> = hosts
-        .iter()
-        .enumerate()
-        .map(|(place, host)| (*host, place))
-        .collect();
+pub(super) fn host_by_host<'t, T>(
+    targets: &[&'t T],
+    host_of: impl Fn(&T) -> &HostName,
+) -> Vec<&'t T> {
+    let mut place: HashMap<HostName, usize> = HashMap::new();
+    for target in targets {
+        let next = place.len();
+        place.entry(host_of(target).clone()).or_insert(next);
+    }
     let mut sorted = targets.to_vec();
     // A stable sort: the services of a host keep their order.
-    sorted.sort_by_key(|target| place.get(target.host));
+    sorted.sort_by_key(|target| place.get(host_of(target)).copied());
     sorted
 }
 
-fn chain(target: &Target<'_>) -> Result<Vec<Task>, Diagnostics> {
+/// Where a release comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    /// It was unpacked by the stages before.
+    Unpacked,
+    /// It lies where it ran before.
+    Kept,
+}
+
+/// Takes a release into service on a host.
+pub(super) fn chain(target: &Target<'_>, from: Release) -> Result<Vec<Task>, Diagnostics> {
     let service = target.service;
     let is_enabled = target.is_enabled();
     let control = service.control.as_ref().filter(|_| is_enabled);
@@ -98,12 +107,14 @@ fn chain(target: &Target<'_>) -> Result<Vec<Task>, Diagnostics> {
     let release = format!("{}/{}", target.install_location, target.release_name());
     let link = format!("{}/{}", target.install_location, service.name);
     let unpacked = Node::from(target.unpacked());
-    let moved = [
-        ("source", unpacked),
-        ("destination", release.into()),
-        ("clobber", true.into()),
-    ];
-    chain.push(target.task("movefile", moved));
+    if from == Release::Unpacked {
+        let moved = [
+            ("source", unpacked),
+            ("destination", release.into()),
+            ("clobber", true.into()),
+        ];
+        chain.push(target.task("movefile", moved));
+    }
     chain.push(target.task(
         "symlink",
         [("source", target.release_name()), ("destination", link)],

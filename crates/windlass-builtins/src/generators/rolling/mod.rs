@@ -3,6 +3,8 @@
 mod control;
 mod deploy;
 mod install;
+pub mod look;
+pub mod rollback;
 mod service;
 mod stages;
 mod target;
@@ -17,7 +19,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use windlass_engine::generator::{Generator, Help};
 use windlass_model::config::Config;
-use windlass_model::config::rolling::{PLATFORM, RollingConfig};
+use windlass_model::config::rolling::{PLATFORM, RollingConfig, RollingService};
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::package::Package;
 use windlass_model::step::Level;
@@ -116,10 +118,7 @@ fn plan(
         .map(|target| target.service.name.as_str())
         .collect();
     let mut plan = Plan {
-        config: written
-            .source
-            .as_ref()
-            .map(|source| hex(&Sha256::digest(source.text()))),
+        config: digest_of(written),
         ..Plan::default()
     };
     for package in packages
@@ -134,13 +133,24 @@ fn plan(
         else {
             continue;
         };
-        if let Some(share) = service.min_healthy.or(config.min_healthy) {
-            plan.min_healthy
-                .insert(package.service.clone(), share.to_string());
-        }
+        keep_healthy(&mut plan, config, service);
     }
     plan.locks = choice.hosts().iter().map(ToString::to_string).collect();
     plan
+}
+
+/// SHA-256 of the config's text.
+fn digest_of(written: &Config) -> Option<String> {
+    let source = written.source.as_ref()?;
+    Some(hex(&Sha256::digest(source.text())))
+}
+
+/// How many hosts of a service must stay healthy.
+fn keep_healthy(plan: &mut Plan, config: &RollingConfig, service: &RollingService) {
+    if let Some(share) = service.min_healthy.or(config.min_healthy) {
+        plan.min_healthy
+            .insert(service.name.clone(), share.to_string());
+    }
 }
 
 /// A package whose service is not in the config.

@@ -145,28 +145,27 @@ fn around(
 }
 
 fn unknown(config: &RollingConfig, service: &str, action: &str) -> Diagnostic {
+    if config.service(service).is_none() {
+        return no_such_service(config, service);
+    }
+    let known = Action::ALL.map(|(name, _)| name).join(", ");
+    Diagnostic::error(format!(
+        "`{action}` is nothing that can be done to a service"
+    ))
+    .hint(format!("known: {known}"))
+}
+
+pub(super) fn no_such_service(config: &RollingConfig, service: &str) -> Diagnostic {
     let services: Vec<&str> = config
         .services
         .iter()
         .map(|service| service.name.as_str())
         .collect();
-    let (message, hint) = match config.service(service) {
-        None => {
-            let hint = match nearest(service, services.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known: {}", some_of(&services)),
-            };
-            (format!("the config has no service `{service}`"), hint)
-        }
-        Some(_) => {
-            let known = Action::ALL.map(|(name, _)| name).join(", ");
-            (
-                format!("`{action}` is nothing that can be done to a service"),
-                format!("known: {known}"),
-            )
-        }
+    let hint = match nearest(service, services.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known: {}", some_of(&services)),
     };
-    Diagnostic::error(message).hint(hint)
+    Diagnostic::error(format!("the config has no service `{service}`")).hint(hint)
 }
 
 fn check_hosts(service: &RollingService, hosts: &[String]) -> Result<(), Diagnostics> {

@@ -97,6 +97,9 @@ impl JobRun<'_> {
                 return self.not_asked(failure).await;
             }
         };
+        if let Some(failure) = self.overtaken(before.as_ref()) {
+            return self.not_asked(failure).await;
+        }
         if let (Some(standing), Some(plan)) = (&before, &self.job.receipt)
             && !plan.redeploy
             && !self.was_begun()
@@ -120,8 +123,7 @@ impl JobRun<'_> {
             // Nothing was begun: what the last receipt says is still so.
             return end;
         }
-        let from = before.and_then(|before| self.stood_before(&before));
-        match (self.leave_receipt(end, from).await, end) {
+        match (self.leave_receipt(end, before).await, end) {
             (false, JobEnd::Succeeded) => JobEnd::Failed,
             _ => end,
         }

@@ -73,7 +73,7 @@ impl JobRun<'_> {
         }
     }
 
-    /// The job's host could not be asked where its service stands: it fails with the first task that is left.
+    /// The job's host could not be asked where its service stands, or not as was planned: it fails with the first task that is left.
     pub(super) async fn not_asked(&mut self, failure: Failure) -> JobEnd {
         let mut first = 0;
         self.pass_over_done(&mut first);

@@ -53,8 +53,8 @@ pub struct RollingConfig {
     pub graphite: Option<Graphite>,
     /// Hosts of a service that must stay healthy, where the service says nothing else.
     pub min_healthy: Option<Share>,
-    /// What happens on failure, as written.
-    pub on_failure: Option<String>,
+    /// What happens when a deploy fails.
+    pub on_failure: OnFailure,
     /// For sudo, where the host's group has none.
     pub sudo_password: Option<SecretRef>,
     /// For the user's SSH key, where the host's group has none.
@@ -62,6 +62,16 @@ pub struct RollingConfig {
     /// The only hosts to deploy to, by the options `hosts` and `hostgroups`; all if absent.
     pub only_hosts: Option<HashSet<HostName>>,
     by_name: HashMap<String, usize>,
+}
+
+/// What happens when a deploy fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It stops there.
+    #[default]
+    Stop,
+    /// The hosts that it changed go back to what ran well before.
+    Rollback,
 }
 
 /// Where metrics go.
@@ -128,7 +138,7 @@ impl RollingConfig {
             ignore_packages,
             graphite: graphite(&top, &mut found),
             min_healthy: top.share("min_healthy", 0, &mut found),
-            on_failure: top.text("on_failure", &mut found),
+            on_failure: on_failure(&top, &mut found),
             sudo_password: top.secret("sudo_password", &mut found),
             ssh_key_passphrase: top.secret("ssh_key_passphrase", &mut found),
             only_hosts: only(&top, &resolver, &mut found),
@@ -201,6 +211,24 @@ fn ignored(top: &Fields<'_>, services: &[RollingService], found: &mut Found) -> 
         names.push(name);
     }
     names
+}
+
+fn on_failure(top: &Fields<'_>, found: &mut Found) -> OnFailure {
+    let Some(at) = top.get("on_failure") else {
+        return OnFailure::Stop;
+    };
+    let word = at.node.as_str().unwrap_or_default();
+    match word {
+        "stop" => OnFailure::Stop,
+        "rollback" => OnFailure::Rollback,
+        _ => {
+            let message = "`on_failure` must be `stop` or `rollback`".into();
+            let near = nearest(word, ["stop", "rollback"]);
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            found.error(at.node.span, "on_failure", message, hint);
+            OnFailure::Stop
+        }
+    }
 }
 
 fn graphite(top: &Fields<'_>, found: &mut Found) -> Option<Graphite> {
