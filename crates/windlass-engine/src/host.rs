@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use windlass_model::event::Stream;
 use windlass_model::ids::{HostName, RunId, TaskId};
 use windlass_model::outcome::{Failure, FailureKind};
-use windlass_model::step::{Reply, Step};
+use windlass_model::step::{As, Reply, Step};
 
 use crate::secrets::Secrets;
 
@@ -53,12 +53,34 @@ pub struct Batch {
 
 /// Work that outlives the link: it is started at most once under this name on a host, its output goes to files there, and
 /// its exit status is kept durably, to be read back by [`Conversation::recall`].
+///
+/// Only [`Step::Run`] with the rights of `user` is kept; a batch with other steps must not ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// The run.
     pub run: RunId,
     /// The attempt, from 1.
     pub attempt: u32,
+    /// Whose rights the task's steps have: it is kept in that user's home.
+    pub user: As,
+    /// How many steps of this attempt were kept in earlier batches: 0 for its first. Asked back, what came of the steps from
+    /// there on is told.
+    pub from: usize,
+}
+
+impl Keep {
+    /// Where the host keeps it, for people: the beginning of its files' names, and where else to look.
+    pub fn place(&self, task: TaskId) -> String {
+        let home = match &self.user {
+            As::Login => "~".to_owned(),
+            As::Sudo(user) => format!("~{user}"),
+        };
+        let (run, attempt) = (&self.run, self.attempt);
+        format!(
+            "{home}/.local/state/windlass/kept/{run}/{task}-{attempt}.* (below /var/tmp/windlass-UID/kept for a user \
+             without a home)"
+        )
+    }
 }
 
 /// What a host still knows of a kept task.
@@ -68,7 +90,7 @@ pub enum Kept {
     NotBegun,
     /// It still runs.
     Running,
-    /// It ended, with these replies to its steps, in order.
+    /// Every batch of it that was begun ended, with these replies to its steps, in order. Output is bounded.
     Ended(Vec<Reply>),
     /// It was begun, runs no more, and left no end: killed, or the host went down.
     CutOff,
@@ -101,12 +123,18 @@ pub trait Conversation: Send + Sync {
     async fn hear(&mut self) -> Result<Heard, HostError>;
 
     /// What the host still knows of a task that was sent with [`Batch::keep`], maybe by another conversation or another process
-    /// of Windlass. A [`Kept::Running`] task is left alone.
+    /// of Windlass. A [`Kept::Running`] task is left alone, but [`Conversation::kill`] ends it from then on. Ends within a
+    /// minute; may be called again after an error, in another conversation.
     async fn recall(&mut self, _keep: &Keep, _task: TaskId) -> Result<Kept, HostError> {
         Ok(Kept::Nothing)
     }
 
-    /// Ends everything that this conversation started: TERM to its process groups, after 10 s KILL. Returns when they are
+    /// Removes what the host keeps of a run, for `keep.user`, and what other runs left there long ago.
+    async fn forget(&mut self, _keep: &Keep) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// Ends everything that this conversation started, and what it recalled as running: TERM to its process groups, after 10 s KILL. Returns when they are
     /// gone or cannot be reached.
     async fn kill(&mut self);
 

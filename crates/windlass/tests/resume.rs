@@ -90,6 +90,39 @@ fn killed(place: &Place) {
     fs::remove_file(place.path().join("hold.two")).unwrap();
 }
 
+/// The same, on a host that was started anew since, with what it kept of the task gone.
+fn killed_and_forgotten(place: &Place) {
+    killed(place);
+    let kept = place
+        .path()
+        .join(".state/windlass/kept")
+        .join(run_id(place));
+    let files = || {
+        fs::read_dir(&kept)
+            .unwrap()
+            .flatten()
+            .map(|file| file.path())
+    };
+    let is_over = |path: PathBuf| {
+        path.to_str()
+            .is_some_and(|p| p.contains("1.1.2") && p.ends_with("status"))
+    };
+    wait_for("the end of what was under way", || files().any(is_over));
+    files()
+        .filter(|path| path.is_file())
+        .for_each(|path| fs::remove_file(path).unwrap());
+}
+
+#[test]
+fn what_was_in_flight_when_it_was_killed_tells_how_it_ended() {
+    let place = Place::new();
+    killed(&place);
+    let run = run_id(&place);
+    place.windlass(&["deploy", "--resume", &run]).expect(0);
+    assert_eq!(witness(&place), ["one", "two", "three"]);
+    assert_eq!(shown(&place)["state"], json!("succeeded"));
+}
+
 #[test]
 fn a_run_that_failed_goes_on_where_it_failed() {
     let place = Place::new();
@@ -133,13 +166,13 @@ fn a_run_that_failed_goes_on_where_it_failed() {
 }
 
 #[test]
-fn what_was_in_flight_when_it_was_killed_is_asked_for() {
+fn what_nobody_knows_of_is_asked_for() {
     for (option, wanted) in [
         ("--assume-done", ["one", "two", "three"].as_slice()),
         ("--run-again", &["one", "two", "two", "three"]),
     ] {
         let place = Place::new();
-        killed(&place);
+        killed_and_forgotten(&place);
         let run = run_id(&place);
         let show = shown(&place);
         assert_eq!(

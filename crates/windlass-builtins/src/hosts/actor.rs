@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use windlass_engine::host::{Heard, HostError, HostErrorKind};
 use windlass_model::event::Stream;
+use windlass_model::ids::RunId;
 use windlass_model::step::{As, Reply};
 
 use super::conversation::{Context, Order};
 use super::item::Item;
+use super::keep;
 use super::marker::{Mark, Piece, Splitter};
 use super::script::{self, Go};
 use super::shell::Opened;
@@ -50,6 +52,8 @@ struct Shell {
     number: u64,
     nonce: String,
     writer: mpsc::Sender<String>,
+    /// The run that it can keep work of.
+    keeps: Option<RunId>,
     out: Splitter,
     err: Splitter,
 }
@@ -69,6 +73,15 @@ pub(crate) struct Actor {
     batch: u64,
     group: u64,
     group_failed: bool,
+    live: Option<Live>,
+}
+
+/// What the kept step at the front prints while it runs.
+struct Live {
+    id: u64,
+    found: mpsc::Receiver<(Stream, Vec<u8>)>,
+    /// Ends with this.
+    _following: JoinSet<()>,
 }
 
 impl Actor {
@@ -90,6 +103,7 @@ impl Actor {
             batch: 0,
             group: 0,
             group_failed: false,
+            live: None,
         }
     }
 
@@ -128,9 +142,50 @@ impl Actor {
                 None => return Err(End::Quit),
             },
             Some((number, said)) = self.said.1.recv() => self.on_said(number, said).await?,
+            Some((stream, bytes)) = next_of(&mut self.live) => self.on_live(stream, bytes).await?,
             () = heard.closed() => return Err(End::Quit),
         }
         Ok(())
+    }
+
+    /// Follows the step at the front while it runs, if it is kept.
+    fn follow(&mut self) {
+        let front = self.queue.front().filter(|item| item.written);
+        let Some((id, task, (kept, number))) =
+            front.and_then(|i| Some((i.id, i.task, i.keep.as_ref()?)))
+        else {
+            self.live = None;
+            return;
+        };
+        if self.live.as_ref().is_some_and(|live| live.id == id) {
+            return;
+        }
+        let (found, taken) = mpsc::channel(WRITES);
+        let mut following = JoinSet::new();
+        following.spawn(keep::follow(
+            self.cx.clone(),
+            kept.clone(),
+            keep::name(kept, task),
+            *number,
+            found,
+        ));
+        self.live = Some(Live {
+            id,
+            found: taken,
+            _following: following,
+        });
+    }
+
+    async fn on_live(&mut self, stream: Stream, bytes: Vec<u8>) -> Result<(), End> {
+        let id = self.live.as_ref().map(|live| live.id);
+        let Some(item) = self.queue.front_mut().filter(|item| Some(item.id) == id) else {
+            return Ok(());
+        };
+        if !item.side_mut(stream).tell(&bytes) {
+            return Ok(());
+        }
+        let task = item.task;
+        self.say(Heard::Output(task, stream, bytes)).await
     }
 
     fn admit(&mut self, order: Order) {
@@ -141,11 +196,18 @@ impl Actor {
             return;
         }
         self.batch += 1;
+        let mut number = order.keep.as_ref().map_or(0, |keep| keep.from);
         for (n, (work, rule)) in order.work.into_iter().enumerate() {
             self.next += 1;
             let place = (self.next, self.batch, self.group);
-            self.queue
-                .push_back(Item::new(place, order.task, n == 0, work, rule));
+            let mut item = Item::new(place, order.task, n == 0, work, rule);
+            if let (Some(keep), Work::Run(run)) = (&order.keep, &item.work)
+                && run.user == keep.user
+            {
+                item.keep = Some((keep.clone(), number));
+                number += 1;
+            }
+            self.queue.push_back(item);
         }
     }
 
@@ -159,13 +221,14 @@ impl Actor {
                 (opened, group)
             };
             let (opened, group) = self.meanwhile(greeted).await?;
-            self.keep(user, opened, group?);
+            self.take_in(user, opened, group?);
         }
         self.write_ahead(user);
+        self.follow();
         self.listen().await
     }
 
-    fn keep(&mut self, user: &As, opened: Opened, group: i32) {
+    fn take_in(&mut self, user: &As, opened: Opened, group: i32) {
         self.next += 1;
         let number = self.next;
         self.cx.groups.add(number, user, group);
@@ -202,6 +265,7 @@ impl Actor {
                 number,
                 nonce,
                 writer,
+                keeps: None,
                 out,
                 err,
             },
@@ -210,7 +274,7 @@ impl Actor {
 
     /// Sends the programs at the front of the queue that are for this shell, a batch at a time.
     fn write_ahead(&mut self, user: &As) {
-        let Some(shell) = self.shells.get(user) else {
+        let Some(shell) = self.shells.get_mut(user) else {
             return;
         };
         fn program<'a>(item: &'a Item, user: &As) -> Option<&'a RunWork> {
@@ -261,9 +325,20 @@ impl Actor {
                 Go::Always
             };
             let count = programs.len();
-            let text = script::batch(&shell.nonce, go, &programs);
+            let kept = item.keep.as_ref().map(|(keep, from)| script::Kept {
+                run: (shell.keeps.as_ref() != Some(&keep.run)).then_some(keep.run.as_str()),
+                fence: keep::Fence {
+                    name: keep::name(keep, item.task),
+                    from: *from,
+                    count,
+                },
+            });
+            let text = script::batch(&shell.nonce, go, kept.as_ref(), &programs);
             if shell.writer.try_send(text).is_err() {
                 return;
+            }
+            if let Some((keep, _)) = &item.keep {
+                shell.keeps = Some(keep.run.clone());
             }
             for item in self.queue.iter_mut().skip(from).take(count) {
                 item.written = true;
@@ -437,16 +512,30 @@ impl Actor {
             return Ok(());
         };
         let said = match piece {
-            Piece::Bytes(bytes) => {
+            Piece::Bytes(mut bytes) => {
                 item.side_mut(stream).capture(&bytes);
-                Some(Heard::Output(item.task, stream, bytes))
+                if item.keep.is_some() {
+                    bytes = item.side_mut(stream).untold(&bytes).to_vec();
+                }
+                (!bytes.is_empty()).then_some(Heard::Output(item.task, stream, bytes))
             }
             Piece::Mark(Mark::Begin(id)) if id == item.id && stream == Stream::Stdout => {
                 Some(Heard::Begun(item.task))
             }
             Piece::Mark(Mark::End(id, status)) if id == item.id => {
                 item.side_mut(stream).status = Some(status);
+                let cut = item.cut(stream);
+                cut.map(|text| Heard::Output(item.task, stream, text.into_bytes()))
+            }
+            Piece::Mark(Mark::Refused(id)) if id == item.id => {
+                item.refused = true;
+                item.side_mut(stream).status = Some(script::DEAF);
                 None
+            }
+            Piece::Mark(Mark::Fenced(id)) if id == item.id => {
+                let host = self.cx.door.transport.host();
+                let message = format!("{host}: task {} was begun there before", item.task);
+                return Err(HostError::new(HostErrorKind::Lost, message).into());
             }
             Piece::Mark(_) => None,
         };
@@ -490,5 +579,16 @@ impl Actor {
 
     async fn say(&self, heard: Heard) -> Result<(), End> {
         self.heard.send(Ok(heard)).await.map_err(|_| End::Quit)
+    }
+}
+
+/// The next of what a step prints; never, when none is followed.
+async fn next_of(live: &mut Option<Live>) -> Option<(Stream, Vec<u8>)> {
+    match live {
+        Some(live) => match live.found.recv().await {
+            Some(found) => Some(found),
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind};
+use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind, Keep, Kept};
 use windlass_engine::secrets::Secrets;
 use windlass_model::ids::TaskId;
 use windlass_model::step::As;
 
 use super::actor::Actor;
 use super::digests::Digests;
+use super::keep;
 use super::script;
 use super::shell::Door;
 use super::transport::{Patience, Reach, Said};
@@ -29,6 +30,9 @@ const HEARD: usize = 64;
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long killing may take: 10 s until KILL, and the way there.
 const KILL: Duration = Duration::from_secs(25);
+
+/// The number of a group that was recalled; those of a conversation's own count from 1.
+const RECALLED: u64 = 0;
 
 /// What a conversation needs.
 pub(crate) struct Context {
@@ -81,6 +85,8 @@ pub(crate) struct Order {
     pub(crate) work: Vec<(Work, Rule)>,
     /// Whether it depends on what is in flight.
     pub(crate) ahead: bool,
+    /// Whether its programs outlive the link.
+    pub(crate) keep: Option<Keep>,
 }
 
 /// See [`Conversation`].
@@ -139,6 +145,7 @@ impl Conversation for Talk {
             task: batch.task,
             work,
             ahead,
+            keep: batch.keep,
         };
         let Some(orders) = &self.orders else {
             return Err(self.lost());
@@ -177,6 +184,19 @@ impl Conversation for Talk {
                 Err(self.lost())
             }
         }
+    }
+
+    async fn recall(&mut self, keep: &Keep, task: TaskId) -> Result<Kept, HostError> {
+        let answer = keep::recall(&self.cx.door, keep, task).await?;
+        self.cx.groups.remove(RECALLED);
+        if let Some(group) = answer.group {
+            self.cx.groups.add(RECALLED, &keep.user, group);
+        }
+        Ok(answer.kept)
+    }
+
+    async fn forget(&mut self, keep: &Keep) -> Result<(), HostError> {
+        keep::forget(&self.cx.door, keep).await
     }
 
     async fn kill(&mut self) {

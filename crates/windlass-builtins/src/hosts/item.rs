@@ -1,10 +1,11 @@
 //! A step on its way through a conversation.
 
-use windlass_engine::host::Heard;
+use windlass_engine::host::{Heard, Keep};
 use windlass_model::event::Stream;
 use windlass_model::ids::TaskId;
 use windlass_model::step::Reply;
 
+use super::keep::SHOWN;
 use super::work::{Rule, Work};
 
 /// What is kept of one stream of a program for its reply.
@@ -16,6 +17,10 @@ pub(crate) struct Side {
     kept: Vec<u8>,
     /// Set when the program's end was seen on this stream.
     pub(crate) status: Option<i32>,
+    /// Bytes that were told while the program ran, which come again at its end.
+    told: usize,
+    /// Bytes that came at its end.
+    came: usize,
 }
 
 impl Side {
@@ -29,6 +34,28 @@ impl Side {
         let room = KEPT.saturating_sub(self.kept.len());
         self.kept
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// What is to be told of bytes that a kept program had printed when it ended.
+    pub(crate) fn untold<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let skip = self.told.saturating_sub(self.came);
+        let room = SHOWN.saturating_sub(self.came).min(bytes.len());
+        self.came += bytes.len();
+        bytes.get(skip..room).unwrap_or_default()
+    }
+
+    /// Whether more was printed than is shown.
+    fn is_cut(&self) -> bool {
+        self.came > SHOWN
+    }
+
+    /// Takes up what a kept program prints while it runs; false when its end has begun to come.
+    pub(crate) fn tell(&mut self, bytes: &[u8]) -> bool {
+        let goes_on = self.came == 0 && self.status.is_none();
+        if goes_on {
+            self.told += bytes.len();
+        }
+        goes_on
     }
 
     fn text(&mut self) -> String {
@@ -57,6 +84,10 @@ pub(crate) struct Item {
     pub(crate) rule: Rule,
     /// Whether it was sent to a shell.
     pub(crate) written: bool,
+    /// Where it is kept: as what, and the number of the step in its attempt.
+    pub(crate) keep: Option<(Keep, usize)>,
+    /// Whether it was not begun, for nothing can be kept.
+    pub(crate) refused: bool,
     out: Side,
     err: Side,
     held: Vec<Heard>,
@@ -82,6 +113,8 @@ impl Item {
             work,
             rule,
             written: false,
+            keep: None,
+            refused: false,
             out: Side::default(),
             err: Side::default(),
             held: Vec::new(),
@@ -124,10 +157,31 @@ impl Item {
         std::mem::take(&mut self.held)
     }
 
+    /// Where the rest of its output is, when more was printed than is shown.
+    pub(crate) fn cut(&self, stream: Stream) -> Option<String> {
+        let (keep, number) = self.keep.as_ref().filter(|_| self.side(stream).is_cut())?;
+        let end = match stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+        };
+        Some(format!(
+            "\n[the rest is in kept/{}/{}.{number}.{end} there]\n",
+            keep.run,
+            super::keep::name(keep, self.task)
+        ))
+    }
+
     /// The reply, once the end was seen on both streams.
     pub(crate) fn finished(&mut self) -> Option<Reply> {
         let status = self.out.status?;
         self.err.status?;
+        if self.refused {
+            let why = self.err.text();
+            let why = why.trim().lines().last().unwrap_or("nothing can be kept");
+            return Some(Reply::Impossible(format!(
+                "{why}: work that must not be done twice needs a place for its status"
+            )));
+        }
         Some(Reply::Ran {
             status,
             stdout: self.out.text(),

@@ -27,6 +27,10 @@ pub(crate) enum Mark {
     Begin(u64),
     /// `e ID STATUS`: the step ended.
     End(u64, i32),
+    /// `r ID`: the step was not begun, for nothing can be kept here.
+    Refused(u64),
+    /// `f ID`: the step was begun before; the shell ends.
+    Fenced(u64),
     /// Any other words.
     Word(String),
 }
@@ -37,6 +41,8 @@ impl Mark {
         let read = match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some("h"), Some(group), None, None) => group.parse().ok().map(Self::Hello),
             (Some("b"), Some(id), None, None) => id.parse().ok().map(Self::Begin),
+            (Some("r"), Some(id), None, None) => id.parse().ok().map(Self::Refused),
+            (Some("f"), Some(id), None, None) => id.parse().ok().map(Self::Fenced),
             (Some("e"), Some(id), Some(status), None) => match (id.parse(), status.parse()) {
                 (Ok(id), Ok(status)) => Some(Self::End(id, status)),
                 _ => None,
@@ -163,6 +169,8 @@ mod tests {
                 Piece::Mark(Mark::Begin(i)) => format!("\x1e{NONCE} b {i}\x1e").into_bytes(),
                 Piece::Mark(Mark::End(i, s)) => format!("\x1e{NONCE} e {i} {s}\x1e").into_bytes(),
                 Piece::Mark(Mark::Word(w)) => format!("\x1e{NONCE} {w}\x1e").into_bytes(),
+                Piece::Mark(Mark::Refused(id)) => format!("\x1e{NONCE} r {id}\x1e").into_bytes(),
+                Piece::Mark(Mark::Fenced(id)) => format!("\x1e{NONCE} f {id}\x1e").into_bytes(),
             })
             .collect()
     }

@@ -9,6 +9,7 @@ mod dial;
 mod digests;
 mod http;
 mod item;
+mod keep;
 mod local;
 mod marker;
 mod put;

@@ -5,6 +5,7 @@
 
 use windlass_model::step::{As, Want};
 
+use super::keep;
 use crate::sh::quote;
 
 /// The exit status of a shell that cannot speak to us any more.
@@ -71,13 +72,13 @@ pub(crate) fn wrap(nonce: &str, body: &str) -> String {
 }
 
 /// Prints a mark on both streams. The words are expanded by the shell as one word between double quotes.
-fn mark(nonce: &str, words: &str) -> String {
+pub(crate) fn mark(nonce: &str, words: &str) -> String {
     let one = format!("printf '\\036%s\\036' \"{nonce} {words}\"");
     format!("{one} && {one} >&2 || exit {DEAF}\n")
 }
 
 /// The mark on standard output only, for programs of ours that run on a channel of their own.
-fn word(nonce: &str, words: &str) -> String {
+pub(crate) fn word(nonce: &str, words: &str) -> String {
     format!("printf '\\036%s\\036' \"{nonce} {words}\"")
 }
 
@@ -118,18 +119,43 @@ pub(crate) struct Program<'a> {
     pub(crate) want: &'a Want,
 }
 
+/// How a batch outlives the link.
+pub(crate) struct Kept<'a> {
+    /// The run, when this shell has kept nothing of it yet.
+    pub(crate) run: Option<&'a str>,
+    /// The fence before the batch.
+    pub(crate) fence: keep::Fence,
+}
+
 /// Programs one after the other, up to the first whose status is not wanted.
-pub(crate) fn batch(nonce: &str, go: Go, programs: &[Program<'_>]) -> String {
+pub(crate) fn batch(
+    nonce: &str,
+    go: Go,
+    kept: Option<&Kept<'_>>,
+    programs: &[Program<'_>],
+) -> String {
     let mut body = String::new();
+    if let Some(run) = kept.and_then(|kept| kept.run) {
+        body.push_str(&keep::functions(nonce, run));
+    }
     match go {
         Go::Always => body.push_str("w_go=1\n"),
         Go::Unless => body.push_str("[ \"$w_go\" = 1 ] || return 0\n"),
     }
-    for program in programs {
+    for (index, program) in programs.iter().enumerate() {
         if program.first {
             body.push_str(&mark(nonce, &format!("b {}", program.id)));
         }
-        body.push_str("( ");
+        match kept {
+            Some(kept) => {
+                if index == 0 {
+                    body.push_str(&keep::begin(program.id, &kept.fence));
+                }
+                // the shell is to outlive the link until the batch has ended; the program has its signals as always
+                body.push_str("trap '' HUP PIPE\n( trap - HUP PIPE\n");
+            }
+            None => body.push_str("( "),
+        }
         for (name, value) in &program.env {
             body.push_str(&format!("export {name}={}\n", quote(value)));
         }
@@ -137,17 +163,31 @@ pub(crate) fn batch(nonce: &str, go: Go, programs: &[Program<'_>]) -> String {
             body.push_str(&format!("cd -- {} || exit 97\n", quote(cwd)));
         }
         // the blank keeps a program that begins with `-` from being taken for an option
+        let number = kept.map(|kept| kept.fence.from + index);
+        let output = number.map_or_else(String::new, |n| {
+            format!(" >\"$w_k.{n}.out\" 2>\"$w_k.{n}.err\"")
+        });
         body.push_str(&format!(
-            "eval {} ) </dev/null\n",
+            "eval {} ) </dev/null{output}\n",
             quote(&format!(" {}", program.script))
         ));
         body.push_str("w_s=$?\n");
-        body.push_str(&mark(nonce, &format!("e {} $w_s", program.id)));
         let wanted = match program.want {
             Want::Ours => "0|80|81".to_owned(),
             Want::Status(status) => status.to_string(),
             Want::Any => "*".to_owned(),
         };
+        let end = format!("e {} $w_s", program.id);
+        match number {
+            Some(number) => {
+                let is_last = index + 1 == programs.len();
+                body.push_str(&keep::step_end(number, &wanted, is_last));
+                // whoever listens or not, the rest of the batch is run
+                let word = word(nonce, &end);
+                body.push_str(&format!("{word}; {word} >&2; trap - HUP PIPE\n"));
+            }
+            None => body.push_str(&mark(nonce, &end)),
+        }
         body.push_str(&format!(
             "case $w_s in {wanted}) ;; *) w_go=0; return 0;; esac\n"
         ));
@@ -295,6 +335,7 @@ mod tests {
         let text = batch(
             "ab12",
             Go::Always,
+            None,
             &[Program {
                 id: 1,
                 first: true,

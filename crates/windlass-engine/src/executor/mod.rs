@@ -1,6 +1,7 @@
 //! Runs a prepared tasklist: stages in series, the jobs of a stage within its limits.
 
 mod job;
+mod kept;
 mod lines;
 mod prepare;
 mod receipts;
@@ -87,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Keys that were opened and not closed.
     pub(crate) owed: Mutex<BTreeSet<String>>,
+    /// Who keeps work of this run on which host.
+    pub(crate) kept: kept::Keepers,
 }
 
 impl Shared {
@@ -131,6 +134,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
     let shared = Arc::new(Shared {
         options,
         owed: Mutex::new(owed.unwrap_or_default()),
+        kept: kept::Keepers::default(),
     });
     let mut state = RunState {
         left_out: HashSet::new(),
@@ -220,6 +224,10 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             owed: owed.clone(),
         })
         .await;
+    // What is known is in the journal; only what is not may have to be asked back.
+    if end != RunEnd::Unknown {
+        kept::forget(&shared).await;
+    }
     Report {
         end,
         failed: state.failed,

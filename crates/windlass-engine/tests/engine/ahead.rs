@@ -66,7 +66,7 @@ fn what_ends_the_batch() {
         ("another host", json!({"remote_host": "h2"}), &[]),
         ("another user", json!({"remote_user": "www"}), &[]),
         ("other rights", json!({"use_sudo": true}), &[]),
-        ("not safe to repeat", ask, &[]),
+        ("not safe to repeat, but fenced", ask, &["1.1.2", "1.1.3"]),
         ("its first turn is not its last", not_last, &["1.1.2"]),
         (
             "two turns; the next joins its last",

@@ -7,6 +7,7 @@
 )]
 
 mod ahead;
+mod kept;
 mod law;
 mod locks;
 mod resume;

@@ -79,7 +79,7 @@ impl Story {
     }
 
     /// Goes on with it, and answers what is asked truthfully, until it has succeeded.
-    fn to_its_end(&mut self, scripts: &[(TaskId, String)], keeps: bool) {
+    fn finish(&mut self, scripts: &[(TaskId, String)], keeps: bool) {
         let mut told = Told::default();
         for _ in 0..20 {
             let kept = if keeps { json!([{}]) } else { json!([]) };
@@ -155,7 +155,7 @@ fn random(stages: &[Vec<Vec<u8>>]) -> (Value, Vec<(TaskId, String)>) {
 fn cut_and_go_on(tasklist: &Value, scripts: &[(TaskId, String)], cut: usize, keeps: bool) {
     let mut story = Story::new(tasklist.clone(), Script::default());
     story.cut(cut);
-    story.to_its_end(scripts, keeps);
+    story.finish(scripts, keeps);
     for (id, script) in scripts {
         let times = story.times(script);
         let task = &tasklist["stages"][id.stage as usize - 1]["tasks"][id.task as usize - 1]
@@ -458,5 +458,28 @@ fn what_the_operator_says_must_fit_the_run() {
         "--run-again 1.1.2: that task is named twice",
     ] {
         assert!(faults.contains(wanted), "{wanted}\n{faults}");
+    }
+}
+
+#[test]
+fn a_task_of_several_turns_goes_on_at_the_turn_that_it_stood_at() {
+    let turns = json!([{"run": ["look"]}, {"run": ["work"]}, {"run": ["note"], "last": true}]);
+    let task = json!({"command": "fake", "remote_host": "h1", "repeat": "ask", "turns": turns});
+    let tasklist = one_stage(json!([[task, one("safe", "h1", "after")]]));
+    let all = Story::new(tasklist.clone(), Script::default());
+    let length = all.play().play().unwrap().events.len();
+    for cut in 1..length {
+        let mut story = Story::new(tasklist.clone(), Script::default());
+        story.cut(cut);
+        let run = story.resume(Script::default(), Told::default());
+        assert_eq!(
+            run.end(),
+            RunEnd::Succeeded,
+            "cut at {cut}: {:?}",
+            run.events
+        );
+        for script in ["look", "work", "note"] {
+            assert_eq!(story.times(script), 1, "{script}, cut at {cut}");
+        }
     }
 }

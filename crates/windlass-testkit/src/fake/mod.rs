@@ -1,6 +1,7 @@
 //! Hosts that do nothing but what a script says, and remember everything that they were sent.
 
 mod command;
+mod keep;
 mod script;
 mod talk;
 
@@ -15,6 +16,7 @@ use windlass_model::ids::{HostName, TaskId};
 use windlass_model::step::{Endpoint, Step};
 
 pub use command::{FakeKind, register};
+use keep::Keeping;
 pub use script::{Chunk, Lost, Refusal, Remains, Rule, Script, Then};
 
 /// A batch that was sent to a host.
@@ -32,6 +34,8 @@ pub struct Sent {
     pub ahead: bool,
     /// The texts of its steps; see [`text_of`].
     pub steps: Vec<String>,
+    /// Whether it outlives the link.
+    pub kept: bool,
 }
 
 /// A step that a host did.
@@ -62,6 +66,8 @@ pub(crate) struct Record {
     pub(crate) done: Vec<Done>,
     pub(crate) killed: Vec<HostName>,
     pub(crate) opened: Vec<HostName>,
+    pub(crate) kept: Keeping,
+    pub(crate) forgotten: Vec<HostName>,
     running: BTreeMap<HostName, usize>,
     most_on_host: BTreeMap<HostName, usize>,
     most: usize,
@@ -150,6 +156,11 @@ impl FakeHosts {
     /// The hosts of conversations that were opened, in order.
     pub fn opened(&self) -> Vec<HostName> {
         self.record().opened.clone()
+    }
+
+    /// The hosts that were told to forget what they keep of the run, in order.
+    pub fn forgotten(&self) -> Vec<HostName> {
+        self.record().forgotten.clone()
     }
 
     /// The most tasks that ran at once.

@@ -88,8 +88,10 @@ pub enum Chunk {
 pub enum Lost {
     /// Before the step had an effect.
     Before,
-    /// After it, before the reply.
+    /// After it, before the reply. A step that is kept goes on by itself until it ends.
     After,
+    /// With the host: a step that is kept is cut off.
+    Down,
 }
 
 /// A host that does not let anyone in.
@@ -100,6 +102,8 @@ pub struct Refusal {
     pub host: Option<String>,
     /// `unreachable` (if absent), `host_key`, `denied`, `lost` or `shell`.
     pub kind: Option<String>,
+    /// How many it lets in first.
+    pub after: u32,
     /// How often; always if absent.
     pub times: Option<u32>,
     /// Milliseconds until it says so.
@@ -238,6 +242,10 @@ impl Script {
     /// Why a host does not let anyone in now; it counts as used.
     pub(crate) fn refusal(&mut self, host: &HostName) -> Option<Refusal> {
         let refusal = self.refuse.iter_mut().find(|r| r.speaks_of(host))?;
+        if refusal.after > 0 {
+            refusal.after -= 1;
+            return None;
+        }
         used(&mut refusal.times);
         Some(refusal.clone())
     }

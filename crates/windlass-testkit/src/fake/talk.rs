@@ -1,6 +1,7 @@
 //! A conversation with a fake host: its shell runs by itself, whether anybody listens or not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -10,6 +11,7 @@ use windlass_engine::secrets::Secrets;
 use windlass_model::ids::{HostName, TaskId};
 use windlass_model::step::{Reply, Step};
 
+use super::keep::{Name, name};
 use super::{Done, FakeHosts, Lost, Rule, Sent, Then, text_of};
 
 /// Things said and not yet heard, at most.
@@ -22,6 +24,7 @@ pub(crate) struct FakeTalk {
     batches: mpsc::Sender<Batch>,
     heard: mpsc::Receiver<Result<Heard, HostError>>,
     shell: JoinHandle<()>,
+    recalled: Option<Name>,
 }
 
 fn lost() -> HostError {
@@ -36,6 +39,7 @@ impl FakeTalk {
             hosts: hosts.clone(),
             host: host.clone(),
             say,
+            is_deaf: AtomicBool::new(false),
         };
         Self {
             hosts,
@@ -44,6 +48,7 @@ impl FakeTalk {
             batches,
             heard,
             shell: tokio::spawn(shell.run(received)),
+            recalled: None,
         }
     }
 }
@@ -60,6 +65,7 @@ impl Conversation for FakeTalk {
                 task: batch.task,
                 ahead: batch.ahead,
                 steps: batch.steps.iter().map(text_of).collect(),
+                kept: batch.keep.is_some(),
             };
             record.sent.push(sent);
         }
@@ -70,10 +76,22 @@ impl Conversation for FakeTalk {
         self.heard.recv().await.unwrap_or_else(|| Err(lost()))
     }
 
-    async fn recall(&mut self, _keep: &Keep, task: TaskId) -> Result<Kept, HostError> {
+    async fn kill(&mut self) {
+        self.shell.abort();
+        let _ = (&mut self.shell).await;
+        let mut record = self.hosts.record();
+        record.killed.push(self.host.clone());
+        if let Some(name) = self.recalled.take() {
+            record.kept.cut(&name);
+        }
+    }
+
+    async fn recall(&mut self, keep: &Keep, task: TaskId) -> Result<Kept, HostError> {
         let mut record = self.hosts.record();
         let Some(remains) = record.script.remains(&task.to_string()) else {
-            return Ok(Kept::Nothing);
+            let (kept, runs) = record.kept.recall(&name(&self.host, keep, task));
+            self.recalled = runs;
+            return Ok(kept);
         };
         if remains.running > 0 {
             return Ok(Kept::Running);
@@ -97,10 +115,9 @@ impl Conversation for FakeTalk {
         })
     }
 
-    async fn kill(&mut self) {
-        self.shell.abort();
-        let _ = (&mut self.shell).await;
-        self.hosts.record().killed.push(self.host.clone());
+    async fn forget(&mut self, _keep: &Keep) -> Result<(), HostError> {
+        self.hosts.record().forgotten.push(self.host.clone());
+        Ok(())
     }
 
     async fn close(self: Box<Self>) {}
@@ -111,6 +128,8 @@ struct Shell {
     hosts: FakeHosts,
     host: HostName,
     say: mpsc::Sender<Result<Heard, HostError>>,
+    /// Whether its link was lost while something that is kept ran.
+    is_deaf: AtomicBool,
 }
 
 /// Counts a running task for as long as it lives.
@@ -137,10 +156,28 @@ impl Shell {
             if stopped {
                 continue;
             }
+            if self.is_deaf.load(Relaxed) {
+                return;
+            }
+            let kept = batch
+                .keep
+                .as_ref()
+                .map(|keep| name(&self.host, keep, batch.task));
+            if kept
+                .as_ref()
+                .is_some_and(|name| self.hosts.record().kept.is_begun(name))
+            {
+                let message = "it was begun there before";
+                self.tell(Err(HostError::new(HostErrorKind::Lost, message)))
+                    .await;
+                return;
+            }
             let _running = Running::new(&self);
             self.tell(Ok(Heard::Begun(batch.task))).await;
-            for step in &batch.steps {
-                match self.step(batch.task, step).await {
+            for (index, step) in batch.steps.iter().enumerate() {
+                let is_last = index + 1 == batch.steps.len();
+                let kept = kept.as_ref().map(|name| (name, is_last));
+                match self.step(batch.task, step, kept).await {
                     Some(true) => {}
                     Some(false) => {
                         stopped = true;
@@ -153,7 +190,7 @@ impl Shell {
     }
 
     /// Whether the batch goes on; `None` when the link is lost.
-    async fn step(&self, task: TaskId, step: &Step) -> Option<bool> {
+    async fn step(&self, task: TaskId, step: &Step, kept: Option<(&Name, bool)>) -> Option<bool> {
         let text = text_of(step);
         let (rule, end) = {
             let mut record = self.hosts.record();
@@ -171,10 +208,17 @@ impl Shell {
                     step: text,
                 };
                 record.done.push(done);
+                if let Some((name, _)) = kept {
+                    record.kept.begin(name);
+                }
             }
             let end = record.end_after(rule.takes);
             (rule, end)
         };
+        if rule.lost == Some(Lost::After) && kept.is_some() {
+            self.tell(Err(lost())).await;
+            self.is_deaf.store(true, Relaxed);
+        }
         if rule.hangs {
             std::future::pending::<()>().await;
         }
@@ -183,18 +227,30 @@ impl Shell {
             self.tell(Ok(Heard::Output(task, stream, bytes))).await;
         }
         tokio::time::sleep_until(end).await;
-        if rule.lost.is_some() {
+        let reply = rule.reply(step);
+        let goes_on = reply.is_wanted(step);
+        let mut is_lost = rule.lost.is_some();
+        if let Some((name, is_last)) = kept {
+            let mut record = self.hosts.record();
+            match rule.lost {
+                Some(Lost::Before) => {}
+                Some(Lost::Down) => record.kept.cut(name),
+                _ => is_lost = !record.kept.reply(name, reply.clone(), is_last || !goes_on),
+            }
+        }
+        if is_lost {
             self.tell(Err(lost())).await;
             return None;
         }
-        let reply = rule.reply(step);
-        let goes_on = reply.is_wanted(step);
         self.tell(Ok(Heard::Reply(task, reply))).await;
         Some(goes_on)
     }
 
     /// Nobody may be listening any more; the shell goes on all the same.
     async fn tell(&self, heard: Result<Heard, HostError>) {
+        if self.is_deaf.load(Relaxed) {
+            return;
+        }
         let _ = self.say.send(heard).await;
     }
 }

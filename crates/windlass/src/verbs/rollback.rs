@@ -100,7 +100,7 @@ impl Rollback {
         if self.show {
             print(&shown(&way, &run))?;
         } else {
-            say(session, &way);
+            say(session, &way, &run);
         }
         if way.refused.has_errors() {
             return Err(way.refused.into());
@@ -217,7 +217,11 @@ fn is_dead(session: &Session, run: &RunId) -> bool {
     machine == Some(session.surroundings.machine.as_str()) && state == "cut off"
 }
 
-fn say(session: &Session, way: &Way) {
+fn say(session: &Session, way: &Way, run: &str) {
+    let message = format!("Taking back run {run}");
+    session
+        .events
+        .log(Level::Info, "Rollback", None, None, &message);
     let log = |level, host: &HostName, service: &str, message: &str| {
         session
             .events

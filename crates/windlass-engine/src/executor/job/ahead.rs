@@ -9,6 +9,7 @@ use super::JobRun;
 use super::flight::{Broken, Flight, Target, rights, with_rights};
 use crate::command::{Repeat, Turn, Verdict};
 use crate::executor::Decision;
+use crate::executor::prepare::PreparedTask;
 
 /// Tasks under way at once in one conversation, at most.
 const AHEAD: usize = 256;
@@ -28,8 +29,8 @@ impl JobRun<'_> {
             let together = (&task.host, &self.user_of(task)) == (&target.0, &target.1)
                 && rights(task) == rights(current)
                 && self.shared.decision(task) == Decision::Do
-                && task.code.repeat() == Repeat::Safe
-                && current.code.repeat() == Repeat::Safe
+                // What is not safe to repeat is fenced there, so it is not begun twice.
+                && self.flights.back().is_some_and(|f| is_fenced(current, f))
                 // What it opens would be owed even if it never ran.
                 && task.code.owes().opens.is_empty();
             if !together || self.must_ask_first(&task.host) {
@@ -53,7 +54,7 @@ impl JobRun<'_> {
             if steps.is_empty() || !steps.iter().all(same_shell) {
                 break;
             }
-            flight.ahead = Some(steps.clone());
+            flight.pending = steps.iter().cloned().collect();
             flight.last = last;
             self.flights.push_back(flight);
             *next += 1;
@@ -90,11 +91,22 @@ impl JobRun<'_> {
 
     /// Reports tasks that were sent along with one that broke its command's promise.
     pub(super) async fn ran_on(&mut self, tasks: std::ops::Range<usize>) {
-        let why = "it was sent along with the task before, which its command then called failed though every step \
-                   went well; it is safe to run it again";
         for index in tasks {
-            self.finish_unbegun(index, Outcome::Unknown(why.to_owned()))
-                .await;
+            let hint = match self.task(index).map(|task| task.code.repeat()) {
+                Some(Repeat::Safe) => "it is safe to run it again",
+                _ => "look at the host before you run it again",
+            };
+            let why = format!(
+                "it was sent along with the task before, which its command then called failed though every step went \
+                 well; {hint}"
+            );
+            self.finish_unbegun(index, Outcome::Unknown(why)).await;
         }
     }
+}
+
+/// Whether what was sent of a task may be followed by another that nobody can take back: the host does it at most once, or
+/// it may be done again.
+fn is_fenced(task: &PreparedTask, flight: &Flight) -> bool {
+    task.code.repeat() == Repeat::Safe || flight.keep.is_some()
 }

@@ -7,51 +7,65 @@ use windlass_model::outcome::{Failure, FailureKind, Outcome};
 
 use super::JobRun;
 use super::flight::{Flight, rights, with_rights};
+use super::recall::Recalled;
 use crate::command::{Repeat, Verdict};
 use crate::executor::{JobEnd, task_ref};
 use crate::host::HostError;
 
 impl JobRun<'_> {
-    /// What came of the front task, whose link was lost: its check tells, or nobody knows.
-    pub(super) async fn settle(&mut self, error: HostError) -> Verdict {
+    /// What came of the front task, whose link was lost: what its host kept of it tells, else its check, or nobody knows.
+    /// None: it goes on where it stands.
+    ///
+    /// The host is asked before the check is done: work that still runs would be found not done.
+    pub(super) async fn settle(&mut self, error: HostError) -> Option<Verdict> {
+        let mut lost = error.message;
+        let mut hint = None;
+        if self.flights.front().is_some_and(|f| f.keep.is_some()) {
+            match self.recall_front(&lost).await {
+                Recalled::GoOn => return None,
+                Recalled::End(failure) => return Some(Outcome::from(failure).into()),
+                Recalled::Unknown { why, look } => {
+                    lost = why;
+                    hint = Some(look);
+                }
+            }
+        }
         let Some((task, facts)) = self
             .flights
             .front()
             .and_then(|f| Some((self.job.tasks.get(f.index)?, f.facts.clone())))
         else {
-            return Outcome::Unknown(error.message).into();
+            return Some(Outcome::Unknown(lost).into());
         };
+        let hint = hint.unwrap_or_else(|| match task.code.repeat() {
+            Repeat::Safe => "it is safe to run it again".to_owned(),
+            _ => "look at the host before you run it again".to_owned(),
+        });
         let target = (task.host.clone(), self.user_of(task));
-        if let Some(check) = task.code.check(&facts).filter(|_| !self.is_over()) {
-            let rights = rights(task);
-            let mut done = true;
-            for step in check {
-                let step = with_rights(step, &rights);
-                match self.ask(&target, step.clone()).await {
-                    Ok(reply) => done &= reply.is_wanted(&step),
-                    Err(failure) => {
-                        let why = format!(
-                            "{}; asking for its effect failed too: {failure}",
-                            error.message
-                        );
-                        return Outcome::Unknown(why).into();
-                    }
+        let Some(check) = task.code.check(&facts).filter(|_| !self.is_over()) else {
+            return Some(Outcome::Unknown(format!("{lost}; {hint}")).into());
+        };
+        let rights = rights(task);
+        let mut done = true;
+        for step in check {
+            let step = with_rights(step, &rights);
+            match self.ask(&target, step.clone()).await {
+                Ok(reply) => done &= reply.is_wanted(&step),
+                Err(failure) => {
+                    let why =
+                        format!("{lost}; asking for its effect failed too: {failure}; {hint}");
+                    return Some(Outcome::Unknown(why).into());
                 }
             }
-            return match done {
-                true => Outcome::Changed.into(),
-                false => Outcome::from(Failure::new(
-                    FailureKind::LinkLost,
-                    format!("{}; a check found that it was not done", error.message),
-                ))
-                .into(),
-            };
         }
-        let hint = match task.code.repeat() {
-            Repeat::Safe => "it is safe to run it again",
-            _ => "look at the host before you run it again",
+        let outcome = match done {
+            true => Outcome::Changed,
+            false => Outcome::from(Failure::new(
+                FailureKind::LinkLost,
+                format!("{lost}; a check found that it was not done"),
+            )),
         };
-        Outcome::Unknown(format!("{}; {hint}", error.message)).into()
+        Some(outcome.into())
     }
 
     /// Reports an ended task and says how the chain goes on.
@@ -159,9 +173,18 @@ impl JobRun<'_> {
         JobEnd::Failed
     }
 
+    /// Reports the rest of the chain: unknown where the host may have begun it all the same.
     pub(super) async fn not_run(&mut self, from: usize, why: &str) {
+        let mut is_silent = false;
         for index in from..self.job.tasks.len() {
-            let outcome = self.task(index).and_then(|t| self.shared.unbegun(t, why));
+            let look = self.may_have_begun(index, &mut is_silent).await;
+            let task = self.task(index);
+            let outcome = match look {
+                None => task.and_then(|t| self.shared.unbegun(t, why)),
+                Some(look) => Some(Outcome::Unknown(format!(
+                    "{why}, and this one was sent along before the link was lost; {look}"
+                ))),
+            };
             if let Some(outcome) = outcome {
                 self.left_unknown |= matches!(outcome, Outcome::Unknown(_));
                 self.finish_unbegun(index, outcome).await;

@@ -1,5 +1,7 @@
 //! A task under way, and why it may come to no end.
 
+use std::collections::VecDeque;
+
 use tokio::time::Instant;
 use windlass_model::ids::HostName;
 use windlass_model::outcome::Failure;
@@ -9,7 +11,7 @@ use super::JobRun;
 use crate::command::{Facts, Seen};
 use crate::executor::lines::Lines;
 use crate::executor::prepare::PreparedTask;
-use crate::host::{HostError, HostErrorKind};
+use crate::host::{HostError, HostErrorKind, Keep};
 
 /// A host as somebody.
 pub(super) type Target = (HostName, Option<String>);
@@ -21,8 +23,21 @@ pub(super) struct Flight {
     pub(super) attempt: u32,
     pub(super) facts: Facts,
     pub(super) seen: Vec<Seen>,
-    /// Steps that were sent ahead and are not heard yet.
-    pub(super) ahead: Option<Vec<Step>>,
+    /// What is left to be done of its turn: steps that have no reply yet.
+    pub(super) pending: VecDeque<Step>,
+    /// How many of those were sent.
+    pub(super) flying: usize,
+    /// How its batch in flight is kept on the host, if it is.
+    pub(super) keep: Option<Keep>,
+    /// How many replies came to steps that were kept.
+    pub(super) kept: usize,
+    /// Whether something of it was not kept: what comes after is not kept either, so that what the host keeps are its
+    /// first replies.
+    pub(super) unkept: bool,
+    /// Bytes of each stream that were told of the step in flight.
+    pub(super) told: [usize; 2],
+    /// How often it was sent again, because its host had not begun it.
+    pub(super) resent: u32,
     /// Whether its last turn came.
     pub(super) last: bool,
     /// Whether a reply was not wanted: its host does nothing of what was sent along.
@@ -64,7 +79,13 @@ impl JobRun<'_> {
                 user: rights(task),
             },
             seen: Vec::new(),
-            ahead: None,
+            pending: VecDeque::new(),
+            flying: 0,
+            keep: None,
+            kept: 0,
+            unkept: false,
+            told: [0, 0],
+            resent: 0,
             last: false,
             stopped: false,
             guarded: false,

@@ -7,6 +7,7 @@ mod hold;
 mod past;
 mod perform;
 mod plugin;
+mod recall;
 mod talk;
 mod trace;
 
@@ -23,7 +24,7 @@ use windlass_model::step::Level;
 use super::prepare::{PreparedJob, PreparedTask, panic_text};
 use super::{JobEnd, Shared, task_ref};
 use crate::command::{Turn, Verdict};
-use crate::host::Conversation;
+use crate::host::{Conversation, Keep};
 use end::Next;
 use flight::{Broken, Flight, Target};
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         opened: BTreeSet::new(),
         sent: false,
         finished: 0,
+        maybe_begun: HashMap::new(),
         left_unknown: false,
     };
     run.take_up();
@@ -68,6 +70,8 @@ struct JobRun<'a> {
     sent: bool,
     /// How many tasks have their outcome; they get them in order.
     finished: usize,
+    /// Tasks that are kept on the host and were sent along with one whose link was lost: it may have begun them.
+    maybe_begun: HashMap<usize, Keep>,
     /// Whether a task that was in flight when the run was resumed was not looked at.
     left_unknown: bool,
 }
@@ -156,9 +160,17 @@ impl JobRun<'_> {
                 Err(Broken::Failed(failure)) => Outcome::from(failure).into(),
                 Err(Broken::Lost(error)) => {
                     // What was sent along is gone with the link; whatever goes on sends it again.
-                    self.flights.truncate(1);
+                    let along = self.flights.drain(1..);
+                    self.maybe_begun
+                        .extend(along.filter_map(|f| Some((f.index, f.keep?))));
                     next = self.flights.front().map_or(next, |f| f.index + 1);
-                    self.settle(error).await
+                    if let Some(front) = self.flights.front_mut() {
+                        front.guarded = false;
+                    }
+                    match self.settle(error).await {
+                        Some(verdict) => verdict,
+                        None => continue,
+                    }
                 }
             };
             let Some(flight) = self.flights.pop_front() else {
@@ -194,12 +206,9 @@ impl JobRun<'_> {
         let Some(front) = self.flights.front_mut() else {
             return Err(Failure::new(FailureKind::Panic, "no task is under way").into());
         };
-        if let Some(steps) = front.ahead.take() {
-            let index = front.index;
-            if let Some(task) = self.job.tasks.get(index) {
-                let target = (task.host.clone(), self.user_of(task));
-                self.hear_replies(&target, &steps).await?;
-            }
+        if !front.pending.is_empty() {
+            let along = front.last.then_some(&mut *next);
+            self.perform_pending(along).await?;
         }
         loop {
             let turn = self.turn()?;

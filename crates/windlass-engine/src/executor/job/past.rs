@@ -8,7 +8,8 @@ use windlass_model::outcome::{Failure, Outcome};
 use windlass_model::step::{Level, Reply, Step};
 
 use super::JobRun;
-use super::flight::{Broken, Target, rights, target_of, with_rights};
+use super::flight::{Broken, Target, rights, with_rights};
+use super::recall::may_be_kept;
 use crate::command::{Seen, Turn, Verdict};
 use crate::executor::prepare::PreparedTask;
 use crate::executor::receipts::Standing;
@@ -24,6 +25,8 @@ enum Came {
     To(Verdict),
     /// To nothing: it may be done again.
     Undone,
+    /// To the end of a turn: it goes on from there.
+    Begun,
     /// Nobody knows, and why.
     Unknown(String),
 }
@@ -73,7 +76,8 @@ impl JobRun<'_> {
         }
     }
 
-    /// The job's host could not be asked where its service stands, or not as was planned: it fails with the first task that is left.
+    /// The job's host could not be asked where its service stands, or it does not stand as was planned: the job fails with the
+    /// first task that is left.
     pub(super) async fn not_asked(&mut self, failure: Failure) -> JobEnd {
         let mut first = 0;
         self.pass_over_done(&mut first);
@@ -124,6 +128,14 @@ impl JobRun<'_> {
                 self.say(Level::Info, &message).await;
                 None
             }
+            Came::Begun => {
+                let message = format!(
+                    "Task {}: what was begun of it ended well, it goes on",
+                    task.id
+                );
+                self.say(Level::Info, &message).await;
+                None
+            }
             Came::Unknown(nothing) => {
                 let (id, host, run) = (task.id, &task.host, &self.shared.options.run);
                 let outcome = Outcome::Unknown(format!(
@@ -143,10 +155,12 @@ impl JobRun<'_> {
         let keep = Keep {
             run: self.shared.options.run.clone(),
             attempt,
+            user: rights(task),
+            from: 0,
         };
         let (id, limit) = (task.id, task.time_limit);
         let target = (task.host.clone(), self.user_of(task));
-        let is_kept = self.is_kept(task, &target);
+        let is_kept = self.is_kept(task);
         let began = Instant::now();
         loop {
             let kept = match self.recall(&target, &keep, id).await {
@@ -163,7 +177,7 @@ impl JobRun<'_> {
                 Kept::CutOff => {
                     return Came::Unknown("it began there and was cut off before its end".into());
                 }
-                Kept::Ended(replies) => return self.verdict_of(replies).await,
+                Kept::Ended(replies) => return self.verdict_of(replies, attempt).await,
                 Kept::Running => {}
             }
             let waited = began.elapsed();
@@ -182,23 +196,21 @@ impl JobRun<'_> {
         }
     }
 
-    /// Whether all that a task does at first are programs on its own host: only then does the host know that it was not
-    /// begun.
-    fn is_kept(&self, task: &PreparedTask, target: &Target) -> bool {
-        let first = self.flights.front().map(|f| task.code.turn(&f.facts, &[]));
-        match first {
-            Some(Turn::Do(steps) | Turn::Last(steps)) => {
-                !steps.is_empty()
-                    && steps
-                        .iter()
-                        .all(|s| matches!(s, Step::Run(_)) && target_of(s, target) == *target)
+    /// Whether the host keeps what the task does next: only then does the host know that it was not begun.
+    fn is_kept(&self, task: &PreparedTask) -> bool {
+        match self.turn() {
+            Ok(Turn::Do(steps) | Turn::Last(steps) | Turn::Wait { steps, .. }) => {
+                let rights = rights(task);
+                let steps: Vec<Step> = steps.into_iter().map(|s| with_rights(s, &rights)).collect();
+                may_be_kept(task, &steps)
             }
             _ => false,
         }
     }
 
     /// The end of the front task by the replies that its host kept.
-    async fn verdict_of(&mut self, replies: Vec<Reply>) -> Came {
+    async fn verdict_of(&mut self, replies: Vec<Reply>, attempt: u32) -> Came {
+        let count = replies.len();
         for reply in replies {
             if let (Some(front), Reply::Ran { stdout, stderr, .. }) =
                 (self.flights.front_mut(), &reply)
@@ -225,6 +237,21 @@ impl JobRun<'_> {
         }
         match self.turn() {
             Ok(Turn::End(verdict)) => Came::To(verdict),
+            Ok(_)
+                if self
+                    .flights
+                    .front()
+                    .and_then(|f| self.task(f.index))
+                    .is_some_and(|task| self.is_kept(task)) =>
+            {
+                // A fence of that attempt keeps the next turn from being begun again, should it have been.
+                if let Some(front) = self.flights.front_mut() {
+                    front.attempt = attempt;
+                    front.kept = count;
+                    front.last = false;
+                }
+                Came::Begun
+            }
             Ok(_) => {
                 if let Some(front) = self.flights.front_mut() {
                     front.seen.clear();
@@ -246,7 +273,9 @@ impl JobRun<'_> {
             self.connect(target).await?;
             let over = || HostError::new(HostErrorKind::Lost, "the conversation is over");
             let talk = self.talks.get_mut(target).ok_or_else(over)?;
-            talk.recall(keep, id).await
+            let kept = talk.recall(keep, id).await?;
+            self.shared.kept.add(&target.0, target.1.as_deref(), keep);
+            Ok(kept)
         };
         let answer = super::talk::question(asked, &mut interrupt).await;
         match self.intact(target, answer).await {

@@ -27,34 +27,56 @@ impl JobRun<'_> {
         let Some(task) = self.flights.front().and_then(|f| self.task(f.index)) else {
             return Ok(());
         };
-        let home = (task.host.clone(), self.user_of(task));
         let rights = rights(task);
-        let mut steps: VecDeque<Step> =
-            steps.into_iter().map(|s| with_rights(s, &rights)).collect();
-        let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == rights);
-        let mut next = next.filter(|_| steps.iter().all(same_shell));
+        let steps: VecDeque<Step> = steps.into_iter().map(|s| with_rights(s, &rights)).collect();
         self.may_go_on()?;
         if steps.is_empty() {
             return Err(Failure::new(FailureKind::Panic, "the command asked for no step").into());
         }
-        while let Some(first) = steps.pop_front() {
+        if let Some(front) = self.flights.front_mut() {
+            front.pending = steps;
+            front.flying = 0;
+        }
+        self.perform_pending(next).await
+    }
+
+    /// Does what is left of the front task's turn, as [`JobRun::perform`]; what was sent already is only heard.
+    pub(super) async fn perform_pending(&mut self, next: Option<&mut usize>) -> Result<(), Broken> {
+        let Some(task) = self.flights.front().and_then(|f| self.task(f.index)) else {
+            return Ok(());
+        };
+        let home = (task.host.clone(), self.user_of(task));
+        let rights = rights(task);
+        let same_shell = |s: &Step| matches!(s, Step::Run(run) if run.user == rights);
+        let pending = |run: &Self| run.flights.front().map(|f| f.pending.clone());
+        let mut next = next.filter(|_| pending(self).is_some_and(|p| p.iter().all(same_shell)));
+        while let Some(front) = self.flights.front_mut() {
+            let Some(first) = front.pending.front() else {
+                return Ok(());
+            };
             if let Step::Log(say) = first {
+                let say = say.clone();
+                front.unkept = true;
+                front.keep = None;
                 self.log_step(&say).await;
                 self.replied(Reply::Logged);
                 continue;
             }
-            let target = target_of(&first, &home);
-            let mut batch = vec![first];
-            while let Some(step) = steps.pop_front() {
-                if matches!(step, Step::Log(_)) || target_of(&step, &home) != target {
-                    steps.push_front(step);
-                    break;
+            let target = target_of(first, &home);
+            let batch: Vec<Step> = match front.flying {
+                0 => front
+                    .pending
+                    .iter()
+                    .take_while(|s| !matches!(s, Step::Log(_)) && target_of(s, &home) == target)
+                    .cloned()
+                    .collect(),
+                flying => front.pending.iter().take(flying).cloned().collect(),
+            };
+            if front.flying == 0 {
+                self.send(&target, batch.clone(), false).await?;
+                if let Some(next) = next.as_deref_mut() {
+                    self.send_ahead(&target, next).await?;
                 }
-                batch.push(step);
-            }
-            self.send(&target, batch.clone(), false).await?;
-            if let Some(next) = next.as_deref_mut() {
-                self.send_ahead(&target, next).await?;
             }
             next = None;
             if !self.hear_replies(&target, &batch).await? {
@@ -65,20 +87,11 @@ impl JobRun<'_> {
     }
 
     /// Hears the replies to steps that were sent; false when one was not wanted.
-    pub(super) async fn hear_replies(
-        &mut self,
-        target: &Target,
-        steps: &[Step],
-    ) -> Result<bool, Broken> {
+    async fn hear_replies(&mut self, target: &Target, steps: &[Step]) -> Result<bool, Broken> {
         self.hear_guard(target).await?;
-        for step in steps {
+        for _ in steps {
             let reply = self.hear_reply(target).await?;
-            let wanted = reply.is_wanted(step);
-            self.replied(reply);
-            if !wanted {
-                if let Some(front) = self.flights.front_mut() {
-                    front.stopped = true;
-                }
+            if !self.replied(reply) {
                 return Ok(false);
             }
         }
@@ -116,10 +129,17 @@ impl JobRun<'_> {
     }
 
     /// Tells what a task's program printed. What one left in the background prints later is still its own.
-    async fn printed(&mut self, id: TaskId, stream: Stream, bytes: &[u8]) {
+    pub(super) async fn printed(&mut self, id: TaskId, stream: Stream, bytes: &[u8]) {
         let flight = self.flights.iter_mut().find(|f| f.facts.task == id);
         let lines = match flight {
-            Some(flight) => flight.lines.push(stream, bytes),
+            Some(flight) => {
+                let [out, err] = &mut flight.told;
+                *match stream {
+                    Stream::Stdout => out,
+                    Stream::Stderr => err,
+                } += bytes.len();
+                flight.lines.push(stream, bytes)
+            }
             None => {
                 let mut late = Lines::default();
                 let mut lines = late.push(stream, bytes);
@@ -136,11 +156,24 @@ impl JobRun<'_> {
         }
     }
 
-    pub(super) fn replied(&mut self, reply: Reply) {
-        if let Some(front) = self.flights.front_mut() {
-            let at = front.began.map_or(Duration::ZERO, |b| b.elapsed());
-            front.seen.push(Seen { reply, at });
+    /// Takes the reply to the front task's next step; false when it was not wanted, and the rest of its turn is off.
+    pub(super) fn replied(&mut self, reply: Reply) -> bool {
+        let Some(front) = self.flights.front_mut() else {
+            return false;
+        };
+        let step = front.pending.pop_front();
+        let wanted = step.is_none_or(|step| reply.is_wanted(&step));
+        front.flying = front.flying.saturating_sub(1);
+        front.kept += usize::from(front.keep.is_some());
+        front.told = [0, 0];
+        let at = front.began.map_or(Duration::ZERO, |b| b.elapsed());
+        front.seen.push(Seen { reply, at });
+        if !wanted {
+            front.stopped = true;
+            front.pending.clear();
+            front.flying = 0;
         }
+        wanted
     }
 
     pub(super) async fn log_step(&self, say: &Say) {

@@ -19,6 +19,8 @@ impl JobRun<'_> {
         if let Some(front) = self.flights.front_mut() {
             let (index, attempt, first) = (front.index, front.attempt, !front.sent);
             front.sent = true;
+            // Its steps are the plugin's, and nobody but this call could take up their replies.
+            front.unkept = true;
             if first {
                 // Whatever a plugin does, it may do without a step.
                 self.about_to_send(index, attempt).await?;

@@ -73,12 +73,18 @@ impl JobRun<'_> {
         let Some(task) = self.job.tasks.get(index) else {
             return Ok(());
         };
+        let keep = self.keep_of(task, flight, target);
+        self.maybe_begun.remove(&index);
+        let flying = steps.len();
         let batch = Batch {
             task: task.id,
             steps,
             ahead,
-            keep: None,
+            keep: keep.clone(),
         };
+        if let Some(keep) = &keep {
+            self.shared.kept.add(&target.0, target.1.as_deref(), keep);
+        }
         let (limit, interrupt) = self.bounds();
         let connected = within(limit, interrupt, self.connect(target)).await?;
         connected.map_err(Failure::from)?;
@@ -93,6 +99,9 @@ impl JobRun<'_> {
         if let Some(flight) = self.flights.back_mut() {
             flight.sent = true;
             flight.guarded = batches.len() > 1;
+            flight.unkept |= keep.is_none();
+            flight.flying = flying;
+            flight.keep = keep;
         }
         let (limit, interrupt) = self.bounds();
         let Some(talk) = self.talks.get_mut(target) else {

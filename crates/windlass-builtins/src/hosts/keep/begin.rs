@@ -1,0 +1,80 @@
+//! What a shell does before and after a kept step.
+
+use super::{PLACES, PROCESSES, SHOWN};
+use crate::hosts::script::{DEAF, mark};
+
+/// The fence of a batch.
+pub(crate) struct Fence {
+    /// See [`super::name`].
+    pub(crate) name: String,
+    /// The number of its first step in the attempt.
+    pub(crate) from: usize,
+    /// How many steps it has.
+    pub(crate) count: usize,
+}
+
+/// What a shell must have before the first kept batch of `run`: it makes the run's directory, and `w_d` is where that is.
+pub(crate) fn functions(nonce: &str, run: &str) -> String {
+    let refused = mark(nonce, "r $1");
+    let fenced = mark(nonce, "f $1");
+    let most = SHOWN + 1;
+    format!(
+        r#"{PLACES}{PROCESSES}w_d= w_y=
+! command -v sync >/dev/null 2>&1 || w_y=1
+w_try() {{
+[ -d "$w_h/{run}" ] || ( umask 077; mkdir -p "$w_h/{run}" ) 2>/dev/null || return 1
+[ ! -w "$w_h/{run}" ] || w_d=$w_h/{run}
+[ -n "$w_d" ]
+}}
+[ -n "$w_h" ] && w_try || {{
+( umask 077; mkdir "/var/tmp/windlass-$(id -u)" ) 2>/dev/null
+w_other && w_try
+}}
+w_sync() {{ [ -z "$w_y" ] || sync "$1" 2>/dev/null; }}
+if [ -n "$w_d" ] && [ ! -e "$w_d/boot" ]; then
+set -C; {{ echo "$w_boot" >"$w_d/boot"; }} 2>/dev/null; set +C
+w_sync "$w_d/boot"
+fi
+w_start "$w_g"; w_me="$w_g ${{w_t:--}}"
+w_start $$; w_me="$w_me $$ ${{w_t:--}} $w_boot"
+w_refuse() {{
+w_go=0
+echo "nothing can be kept in ${{w_d:-${{XDG_STATE_HOME:-$HOME/.local/state}}/windlass/kept or /var/tmp}}" >&2
+{refused}return 1
+}}
+w_begin() {{
+[ -n "$w_d" ] || {{ w_refuse $1; return 1; }}
+w_k=$w_d/$2
+set -C
+if {{ echo "$4 $w_me" >"$w_k.$3.begun"; }} 2>/dev/null; then
+set +C
+[ "$w_boot" != - ] || w_sync "$w_k.$3.begun"
+return 0
+fi
+set +C
+[ -s "$w_k.$3.begun" ] || sleep 1
+[ -s "$w_k.$3.begun" ] || {{ w_refuse $1; return 1; }}
+w_go=0
+{fenced}exit {DEAF}
+}}
+w_end() {{
+{{ echo "$w_s $w_e" >"$w_k.$1.status"; }} 2>/dev/null && w_sync "$w_k.$1.status"
+[ ! -s "$w_k.$1.out" ] || head -c {most} "$w_k.$1.out"
+[ ! -s "$w_k.$1.err" ] || head -c {most} "$w_k.$1.err" >&2
+}}
+"#
+    )
+}
+
+/// Goes through the fence, or ends the batch: with the mark `r ID` where nothing can be kept, with `f ID`, and the shell,
+/// where it was begun before.
+pub(crate) fn begin(id: u64, fence: &Fence) -> String {
+    let Fence { name, from, count } = fence;
+    format!("w_begin {id} {name} {from} {count} || return 0\n")
+}
+
+/// Records the status `$w_s` of step `number`, then shows what it printed. `wanted` is a pattern of `case`.
+pub(crate) fn step_end(number: usize, wanted: &str, is_last: bool) -> String {
+    let goes_on = if is_last { "end" } else { "on" };
+    format!("case $w_s in {wanted}) w_e={goes_on};; *) w_e=end;; esac\nw_end {number}\n")
+}

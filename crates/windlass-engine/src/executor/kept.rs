@@ -1,0 +1,56 @@
+//! What a run keeps on its hosts is removed once all of it is known. Otherwise it stays, to be asked back.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use windlass_model::ids::HostName;
+use windlass_model::step::As;
+
+use super::Shared;
+use crate::host::{HostError, Keep};
+
+/// How many hosts are cleaned at once.
+const AT_ONCE: usize = 64;
+/// How long cleaning may take, all of it: what is left is removed by a later run.
+const CLEAN: Duration = Duration::from_secs(20);
+
+/// A host, as whom it was talked to, and in whose home work is kept there.
+type Keeper = (HostName, Option<String>, As);
+
+/// Who keeps work of a run.
+#[derive(Default)]
+pub(crate) struct Keepers(Mutex<HashMap<Keeper, Keep>>);
+
+impl Keepers {
+    /// Notes that a host is about to keep something.
+    pub(crate) fn add(&self, host: &HostName, user: Option<&str>, keep: &Keep) {
+        let keeper = (host.clone(), user.map(str::to_owned), keep.user.clone());
+        let mut keepers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keepers.entry(keeper).or_insert_with(|| keep.clone());
+    }
+
+    fn take(&self) -> HashMap<Keeper, Keep> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Has every host that keeps something of the run remove it. That one cannot is no fault of the run.
+pub(crate) async fn forget(shared: &Shared) {
+    let hosts = &shared.options.hosts;
+    let cleaning = shared
+        .kept
+        .take()
+        .into_iter()
+        .map(|((host, user, _), keep)| async move {
+            let mut talk = hosts.converse(&host, user.as_deref()).await?;
+            talk.forget(&keep).await?;
+            talk.close().await;
+            Ok::<(), HostError>(())
+        });
+    let cleaned = futures_util::stream::iter(cleaning.collect::<Vec<_>>())
+        .buffer_unordered(AT_ONCE)
+        .for_each(|_| std::future::ready(()));
+    let _ = tokio::time::timeout(CLEAN, cleaned).await;
+}
