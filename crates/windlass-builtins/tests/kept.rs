@@ -128,6 +128,7 @@ impl Site {
             user: None,
             without: Vec::new(),
             resume: None,
+            locks: None,
         };
         let (report, ()) = tokio::join!(run(&prepared, options), meanwhile(interrupter));
         events.end().await;

@@ -189,6 +189,7 @@ service:
             user: None,
             without: Vec::new(),
             resume: None,
+            locks: None,
         };
         let report = run(&prepared, options).await;
         done.await.unwrap().unwrap();

@@ -8,6 +8,7 @@ pub mod generator;
 pub mod host;
 pub mod interrupt;
 pub mod journal;
+pub mod locks;
 pub mod outline;
 pub mod queue;
 pub mod registry;

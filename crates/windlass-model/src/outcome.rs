@@ -126,6 +126,8 @@ pub enum FailureKind {
     Plugin,
     /// The operator stopped it.
     Interrupted,
+    /// The host is not locked by this run, or not any more: nothing was done there.
+    Lock,
 }
 
 impl fmt::Display for FailureKind {
@@ -139,6 +141,7 @@ impl fmt::Display for FailureKind {
             Self::Panic => "defect in Windlass",
             Self::Plugin => "plugin",
             Self::Interrupted => "interrupted",
+            Self::Lock => "lock",
         })
     }
 }

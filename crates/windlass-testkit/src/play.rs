@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::executor::{Options, Report, Told, prepare, resumption, run};
-use windlass_engine::interrupt::interrupt;
+use windlass_engine::host::Hosts;
+use windlass_engine::interrupt::{Interrupt, interrupt};
+use windlass_engine::locks::{self, Claim, Locks, NotTaken};
 use windlass_engine::registry::Registry;
 use windlass_engine::secrets::Secrets;
-use windlass_model::diagnostic::Diagnostics;
+use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::event::{Event, Process, What};
 use windlass_model::ids::{HostName, RunId};
 use windlass_model::tasklist::{Tasklist, from_tree};
@@ -32,6 +34,8 @@ pub struct Play {
     pub without: Vec<HostName>,
     /// The user of tasks that name none.
     pub user: Option<String>,
+    /// Hosts that are locked first; the lease is 60 s. A run whose hosts are locked by others does not begin.
+    pub locks: Vec<HostName>,
     /// What happened before, when the run is one that is resumed, and what the operator says about it.
     pub resume: Option<(Vec<What>, Told)>,
     /// How many events are recorded before the journal can be written no more: what a killed Windlass leaves, at worst.
@@ -142,22 +146,59 @@ impl Play {
                 std::future::pending::<()>().await;
             }
         });
+        let hosts: Arc<dyn Hosts> = Arc::new(self.hosts);
+        let locks = match self.locks.is_empty() {
+            true => None,
+            false => Some(self::locks(&id, self.locks, &hosts, &events, interrupt.clone()).await?),
+        };
         let report = run(
             &prepared,
             Options {
                 resume,
                 run: id,
                 by: "tester@here".into(),
-                hosts: Arc::new(self.hosts),
+                hosts,
                 secrets: Arc::new(Secrets::default()),
                 events,
                 interrupt,
                 user: self.user,
                 without: self.without,
+                locks: locks.clone(),
             },
         )
         .await;
+        if let Some(locks) = locks {
+            locks.release().await;
+        }
         stopping.abort();
         Ok(report)
     }
+}
+
+/// Takes them as a run does that does not wait.
+async fn locks(
+    run: &RunId,
+    names: Vec<HostName>,
+    hosts: &Arc<dyn Hosts>,
+    events: &Events,
+    interrupt: Interrupt,
+) -> Result<Arc<Locks>, Diagnostics> {
+    let claim = Claim {
+        run: run.clone(),
+        after: None,
+        by: "tester@here".into(),
+        pid: 1,
+        hosts: names,
+        user: None,
+        lease: locks::LEASE,
+        wait: Duration::ZERO,
+    };
+    let taken = locks::take(claim, hosts.clone(), events, interrupt).await;
+    taken.map_err(|error| {
+        let message = match error {
+            NotTaken::Held(conflicts) => conflicts.iter().map(ToString::to_string).collect(),
+            other => format!("{other:?}"),
+        };
+        Diagnostic::error(message).into()
+    })
 }

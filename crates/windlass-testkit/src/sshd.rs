@@ -69,6 +69,12 @@ impl Sshd {
         let directory = tempfile::tempdir()?;
         // sshd reads the keys with the rights of the user who logs in
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+        // what a host keeps for its user is this host's own
+        fs::create_dir(directory.path().join("state"))?;
+        fs::set_permissions(
+            directory.path().join("state"),
+            fs::Permissions::from_mode(0o777),
+        )?;
         let root = is_root()?;
         let user = if root {
             make_user(&options.user, &options.shell)?;
@@ -156,9 +162,10 @@ fn run(directory: &Path, port: u16, options: &SshdOptions) -> io::Result<Child> 
     config.push_str(&format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
          StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\n\
-         MaxStartups 200\nLogLevel VERBOSE\n",
+         MaxStartups 200\nLogLevel VERBOSE\nSetEnv XDG_STATE_HOME={}\n",
         path("host_key"),
         path("authorized_keys"),
+        path("state"),
     ));
     fs::write(directory.join("sshd_config"), config)?;
     let log = fs::File::create(directory.join("log"))?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use windlass_builtins::generators::help::GeneratorHelp;
 use windlass_engine::executor::{self, Options, Prepared, prepare};
@@ -18,6 +19,7 @@ use windlass_model::{HostName, RunId};
 
 use crate::cli::Inputs;
 use crate::ending::{self, Ending};
+use crate::locking::{Held, Locking, Stale};
 use crate::origin::Origin;
 use crate::resuming::Resumed;
 use crate::session::{Session, folder_of, read_source};
@@ -32,6 +34,14 @@ pub(crate) struct Made {
     pub(crate) config: Option<Config>,
     /// Where relative paths start.
     pub(crate) base: PathBuf,
+    /// How its hosts are locked.
+    pub(crate) locking: Locking,
+    /// What becomes of it when they were changed after it was made.
+    pub(crate) stale: Stale,
+    /// The dead run that it takes back: that run's locks are had at once.
+    pub(crate) after: Option<RunId>,
+    /// When making it began.
+    pub(crate) began: Instant,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
     /// The run that goes on, when it is not a new one.
     pub(crate) resumed: Option<Resumed>,
@@ -39,6 +49,7 @@ pub(crate) struct Made {
 
 /// Reads or generates the tasklist and initializes every command. Touches no host, but for what a generator asks.
 pub(crate) async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made, Ending> {
+    let began = Instant::now();
     let options = options(inputs, &session.surroundings.directory);
     if let Some(path) = &inputs.tasklist {
         let config = match &inputs.config {
@@ -72,7 +83,9 @@ pub(crate) async fn make(session: &mut Session, inputs: &Inputs) -> Result<Made,
         tasklist = generator.generate(&help) => tasklist?,
         () = interrupt.reached(1) => return Err(Ending::Interrupted),
     };
-    ready(session, tasklist, Some(config), base, Some(hosts)).await
+    let mut made = ready(session, tasklist, Some(config), base, Some(hosts)).await?;
+    (made.stale, made.began) = (Stale::MakeAgain(inputs.clone()), began);
+    Ok(made)
 }
 
 /// Initializes every command of a tasklist.
@@ -94,18 +107,139 @@ pub(crate) async fn ready(
         prepared,
         config,
         base,
+        locking: Locking::default(),
+        stale: Stale::RunAsItIs,
+        after: None,
+        began: Instant::now(),
         hosts,
         resumed: None,
     })
 }
 
-/// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, or the key of any host is
-/// wrong.
+/// Runs what was made. Nothing is begun when a pinned file has changed, a secret cannot be had, the key of any host is
+/// wrong, or another run has locked a host.
 pub(crate) async fn run(
     session: &mut Session,
     made: Made,
     without: &[String],
 ) -> Result<(), Ending> {
+    let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
+    let mut held = Held::default();
+    let result = run_locked(session, made, without, &mut held).await;
+    held.release().await;
+    result
+}
+
+async fn run_locked(
+    session: &mut Session,
+    made: Made,
+    without: Vec<HostName>,
+    held: &mut Held,
+) -> Result<(), Ending> {
+    let resumed = made.resumed.as_ref().map(|resumed| resumed.run.clone());
+    let run = resumed
+        .or_else(journal::new_run_id)
+        .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
+    let Some(ready) = locked(session, made, &without, &run, held).await? else {
+        return Ok(());
+    };
+    let resume = match ready.resumed {
+        Some(resumed) => {
+            session.remember(&resumed.before);
+            Some(resumed.left)
+        }
+        None => {
+            let config = ready.config.as_ref();
+            record(session, &run, &ready.tasklist, config, &ready.base)?;
+            None
+        }
+    };
+    let options = Options {
+        run,
+        by: session.surroundings.by(),
+        hosts: ready.hosts,
+        secrets: ready.secrets,
+        events: session.events.clone(),
+        interrupt: session.interrupt.clone(),
+        user: ready.user,
+        without,
+        resume,
+        locks: held.locks(),
+    };
+    session.begun = Some(options.run.clone());
+    ending::of_run(&executor::run(&ready.prepared, options).await)
+}
+
+/// What was made, with its hosts looked at.
+struct Ready {
+    tasklist: Tasklist,
+    prepared: Prepared,
+    config: Option<Config>,
+    base: PathBuf,
+    hosts: Arc<dyn Hosts>,
+    secrets: Arc<Secrets>,
+    user: Option<String>,
+    resumed: Option<Resumed>,
+}
+
+/// Locks the hosts, and makes the tasklist again where they were changed since it was made. `None`: there is nothing to do.
+async fn locked(
+    session: &mut Session,
+    mut made: Made,
+    without: &[HostName],
+    run: &RunId,
+    held: &mut Held,
+) -> Result<Option<Ready>, Ending> {
+    loop {
+        let (locking, began, after) = (made.locking, made.began, made.after.take());
+        let stale = std::mem::replace(&mut made.stale, Stale::RunAsItIs);
+        let Some(ready) = checked(session, made, without).await? else {
+            return Ok(None);
+        };
+        let names = locking.names(&ready.prepared, without);
+        if held.covers(&names) {
+            return Ok(Some(ready));
+        }
+        held.release().await;
+        let (user, hosts) = (ready.user.as_deref(), &ready.hosts);
+        let after = after.as_ref();
+        *held = locking
+            .take(session, run, after, names, user, hosts)
+            .await?;
+        let Some(changed) = held.changed_since(began) else {
+            return Ok(Some(ready));
+        };
+        match stale {
+            Stale::RunAsItIs => return Ok(Some(ready)),
+            Stale::MakeAgain(inputs) => {
+                again(session, &changed);
+                made = make(session, &inputs).await?;
+                made.locking = locking;
+            }
+            Stale::RollBackAgain(rollback) => {
+                again(session, &changed);
+                match rollback.make(session).await? {
+                    Some(next) => made = next,
+                    None => return Ok(None),
+                }
+            }
+        }
+    }
+}
+
+fn again(session: &Session, changed: &str) {
+    let message = format!("{changed}: planning again");
+    session
+        .events
+        .log(Level::Info, "Locks", None, None, &message);
+}
+
+/// Looks at the files, secrets and host keys that it needs. `None`: there is nothing to do.
+async fn checked(
+    session: &Session,
+    made: Made,
+    without: &[HostName],
+) -> Result<Option<Ready>, Ending> {
     let Made {
         tasklist,
         prepared,
@@ -113,12 +247,13 @@ pub(crate) async fn run(
         base,
         hosts,
         resumed,
+        ..
     } = made;
     if prepared.tasks().next().is_none() {
         session
             .events
             .log(Level::Info, "Executor", None, None, "Nothing to do");
-        return Ok(());
+        return Ok(None);
     }
     check_pins(&prepared, &base).await?;
     let (hosts, secrets) = match hosts {
@@ -132,51 +267,38 @@ pub(crate) async fn run(
     let secrets = session
         .secrets(secrets_of(&tasklist), &secrets, &base)
         .await?;
-    let without: Vec<HostName> = without.iter().map(|h| HostName::new(h)).collect();
-    let keys = check_keys(&prepared, hosts.as_ref(), &without).await;
+    let keys = check_keys(&prepared, hosts.as_ref(), without).await;
     for note in hosts.notes() {
         session
             .events
             .log(Level::Warning, "Hosts", None, None, &note);
     }
     keys?;
-    let (run, resume) = match resumed {
-        Some(resumed) => {
-            session.remember(&resumed.before);
-            (resumed.run, Some(resumed.left))
-        }
-        None => (new_run(session, &tasklist, config.as_ref(), &base)?, None),
-    };
     let user = config
         .as_ref()
         .and_then(|c| Some(c.tree.get("user")?.as_str()?.to_owned()));
-    let options = Options {
-        run,
-        by: session.surroundings.by(),
-        hosts: hosts.clone(),
+    Ok(Some(Ready {
+        tasklist,
+        prepared,
+        config,
+        base,
+        hosts,
         secrets,
-        events: session.events.clone(),
-        interrupt: session.interrupt.clone(),
         user,
-        without,
-        resume,
-    };
-    session.begun = Some(options.run.clone());
-    let report = executor::run(&prepared, options).await;
-    hosts.close().await;
-    ending::of_run(&report)
+        resumed,
+    }))
 }
 
-/// An id for a run, and the record of what it takes to go on with it.
-fn new_run(
+/// The record of what it takes to go on with a run.
+fn record(
     session: &Session,
+    run: &RunId,
     tasklist: &Tasklist,
     config: Option<&Config>,
     base: &Path,
-) -> Result<RunId, Ending> {
+) -> Result<(), Ending> {
     let state = session.state_dir();
     let directory = &session.surroundings.directory;
-    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
     let origin = Origin {
         config: config
             .and_then(|c| c.source.as_ref())
@@ -188,15 +310,14 @@ fn new_run(
             .as_ref()
             .map(|path| directory.join(path)),
     };
-    journal::keep_tasklist(&state, &run, tasklist)
-        .and_then(|_| origin.keep(&state, &run))
+    journal::keep_tasklist(&state, run, tasklist)
+        .and_then(|_| origin.keep(&state, run))
         .map_err(|e| {
             Ending::own(
                 format!("the run cannot be recorded in {}", state.display()),
                 e,
             )
-        })?;
-    Ok(run)
+        })
 }
 
 /// The command line's options as they override the config's keys.

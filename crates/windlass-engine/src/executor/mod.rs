@@ -25,6 +25,7 @@ pub use resume::{Decision, Resumption, Told, resumption};
 use crate::events::Events;
 use crate::host::{HostError, HostErrorKind, Hosts};
 use crate::interrupt::Interrupt;
+use crate::locks::Locks;
 use crate::queue::Queue;
 use crate::secrets::Secrets;
 
@@ -52,6 +53,15 @@ pub struct Options {
     pub without: Vec<HostName>,
     /// What was done of it already, when it is gone on with.
     pub resume: Option<Arc<Resumption>>,
+    /// The locks that it has taken; once one is lost nothing new is begun.
+    pub locks: Option<Arc<Locks>>,
+}
+
+impl Options {
+    /// Why nothing new may be begun, interrupts apart.
+    fn lost(&self) -> Option<String> {
+        self.locks.as_ref()?.lost()
+    }
 }
 
 /// What came of a run.
@@ -145,7 +155,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             _ if shared.options.interrupt.times() >= stops_at(stage) => {
                 Some("interrupted".to_owned())
             }
-            _ => None,
+            _ => shared.options.lost(),
         };
         if let Some(why) = skip {
             for job in &stage.jobs {
@@ -333,9 +343,11 @@ async fn run_stage(
     loop {
         if !queue.is_stopped() {
             if interrupt.times() >= stops_at {
-                stopped = Some("interrupted");
+                stopped = Some("interrupted".to_owned());
             } else if !events.is_open() {
-                stopped = Some(NO_JOURNAL);
+                stopped = Some(NO_JOURNAL.to_owned());
+            } else {
+                stopped = shared.options.lost();
             }
             if stopped.is_some() {
                 queue.stop();
@@ -363,7 +375,7 @@ async fn run_stage(
         }
     }
     let over = queue.is_over_budget();
-    let why = stopped.map_or_else(|| format!("stage {:?} failed", stage.name), str::to_owned);
+    let why = stopped.unwrap_or_else(|| format!("stage {:?} failed", stage.name));
     let waiting = queue.waiting();
     for index in &waiting {
         if let Some(job) = jobs.get(*index) {

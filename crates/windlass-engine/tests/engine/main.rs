@@ -9,6 +9,7 @@
 mod ahead;
 mod kept;
 mod law;
+mod locks;
 mod resume;
 mod scenarios;
 mod stops;

@@ -10,6 +10,7 @@ use windlass_model::step::Level;
 use super::rollback::Rollback;
 use crate::cli::Inputs;
 use crate::ending::Ending;
+use crate::locking::Locking;
 use crate::making::{self, Made};
 use crate::output::say;
 use crate::program::Program;
@@ -36,6 +37,8 @@ pub(crate) struct Deploy {
     /// Tasks of unknown end to run again, as STAGE.TASK.LINK
     #[arg(long, value_name = "TASK", num_args = 1.., requires = "resume")]
     run_again: Vec<TaskId>,
+    #[command(flatten)]
+    locking: Locking,
 }
 
 impl Deploy {
@@ -70,7 +73,7 @@ impl Deploy {
         session: &mut Session,
         way_back: &mut Option<PathBuf>,
     ) -> Result<(), Ending> {
-        let made = match self.resume {
+        let mut made = match self.resume {
             None => making::make(session, &self.inputs).await?,
             Some(run) => {
                 let asked = Asked {
@@ -84,6 +87,7 @@ impl Deploy {
                 resuming::make(session, asked).await?
             }
         };
+        made.locking = self.locking;
         *way_back = rolls_back_by(&made);
         making::run(session, made, &self.without).await
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod trust;
+mod unlock;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ enum Asked {
     Check(check::Check),
     /// Show host keys that are not known, and approve them
     Trust(trust::Trust),
+    /// Show who has locked hosts, and unlock them
+    Unlock(unlock::Unlock),
 }
 
 impl Hosts {
@@ -40,6 +43,7 @@ impl Hosts {
             match self.what {
                 Asked::Check(check) => check.run(&mut session).await,
                 Asked::Trust(trust) => trust.run(&mut session).await,
+                Asked::Unlock(unlock) => unlock.run(&mut session).await,
             }
         };
         let result = tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
 use windlass_builtins::generators::rolling::look::{Found, look};
@@ -14,9 +15,11 @@ use windlass_model::ids::RunId;
 use windlass_model::step::Level;
 
 use crate::ending::Ending;
-use crate::making;
+use crate::locking::{Locking, Stale};
+use crate::making::{self, Made};
 use crate::output::print;
 use crate::program::Program;
+use crate::record;
 use crate::session::Session;
 use crate::site::{self, Site};
 
@@ -39,6 +42,8 @@ pub(crate) struct Rollback {
     /// Leave these hosts out; they stay as they are
     #[arg(long, value_name = "HOST", num_args = 1..)]
     without: Vec<String>,
+    #[command(flatten)]
+    locking: Locking,
 }
 
 impl Rollback {
@@ -51,6 +56,7 @@ impl Rollback {
             across_migrations: false,
             chosen: site::Chosen::default(),
             without,
+            locking: Locking::default(),
         }
     }
 
@@ -62,6 +68,16 @@ impl Rollback {
     }
 
     async fn run_in(self, session: &mut Session) -> Result<(), Ending> {
+        let without = self.without.clone();
+        match self.make(session).await? {
+            Some(made) => making::run(session, made, &without).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What takes the run back, as the hosts are now. `None`: there is nothing to do, or it was shown.
+    pub(crate) async fn make(self, session: &mut Session) -> Result<Option<Made>, Ending> {
+        let began = Instant::now();
         let site = Site::open(session, self.config.as_deref(), &self.chosen, "rollback").await?;
         let without = self.left_out(&site)?;
         let mut interrupt = session.interrupt.clone();
@@ -91,17 +107,22 @@ impl Rollback {
         }
         if way.put_back.is_empty() {
             site.hosts.close().await;
-            return nothing_to_do(session, &way, &run, self.show);
+            return nothing_to_do(session, &way, &run, self.show).map(|()| None);
         }
         let tasklist = way.tasklist(&site.config, &site.rolling, &run)?;
         let hosts = Some((site.hosts, site.secrets));
-        let made = making::ready(session, tasklist, Some(site.config), site.base, hosts).await?;
+        let mut made =
+            making::ready(session, tasklist, Some(site.config), site.base, hosts).await?;
         if self.show {
             let run = journal::new_run_id()
                 .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
-            return print(&format!("\n{}", outline::show(&made.prepared, None, &run)));
+            let shown = outline::show(&made.prepared, None, &run);
+            return print(&format!("\n{shown}")).map(|()| None);
         }
-        making::run(session, made, &self.without).await
+        (made.locking, made.began) = (self.locking, began);
+        made.after = RunId::new(&run).filter(|run| is_dead(session, run));
+        made.stale = Stale::RollBackAgain(Box::new(self));
+        Ok(Some(made))
     }
 
     fn left_out(&self, site: &Site) -> Result<Vec<HostName>, Ending> {
@@ -183,6 +204,17 @@ fn begun(session: &Session, run: &RunId) -> Option<Begun> {
         }
     }
     Some(begun)
+}
+
+/// Whether a run was cut off here: it has not ended, and its process is gone.
+fn is_dead(session: &Session, run: &RunId) -> bool {
+    let state = session.state_dir();
+    let Ok(record) = record::open(&state, run) else {
+        return false;
+    };
+    let (view, state) = record::view_of(&state, record);
+    let machine = view.by.rsplit_once('@').map(|(_, machine)| machine);
+    machine == Some(session.surroundings.machine.as_str()) && state == "cut off"
 }
 
 fn say(session: &Session, way: &Way, run: &str) {

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use windlass_model::tree::Map;
 
 use crate::ending::Ending;
+use crate::locking::Locking;
 use crate::making;
 use crate::program::Program;
 use crate::session::Session;
@@ -26,6 +27,8 @@ pub(crate) struct Service {
     /// Hosts at once
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
+    #[command(flatten)]
+    locking: Locking,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -51,6 +54,7 @@ impl Service {
             config: Some(config.to_owned()),
             hosts: Vec::new(),
             concurrency: 1,
+            locking: Locking::default(),
         }
     }
 
@@ -77,7 +81,8 @@ impl Service {
             &self.hosts,
             self.concurrency,
         )?;
-        let made = making::ready(session, tasklist, Some(config), base, None).await?;
+        let mut made = making::ready(session, tasklist, Some(config), base, None).await?;
+        made.locking = self.locking;
         making::run(session, made, &[]).await
     }
 }

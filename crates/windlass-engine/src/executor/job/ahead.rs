@@ -33,7 +33,7 @@ impl JobRun<'_> {
                 && self.flights.back().is_some_and(|f| is_fenced(current, f))
                 // What it opens would be owed even if it never ran.
                 && task.code.owes().opens.is_empty();
-            if !together {
+            if !together || self.must_ask_first(&task.host) {
                 break;
             }
             let Some(mut flight) = self.flight(*next, 1) else {

@@ -84,9 +84,10 @@ impl JobRun<'_> {
         }
         let Verdict { outcome, output } = verdict;
         let may_retry = match &outcome {
-            Outcome::Failed(failure) => {
-                !matches!(failure.kind, FailureKind::Interrupted | FailureKind::Panic)
-            }
+            Outcome::Failed(failure) => !matches!(
+                failure.kind,
+                FailureKind::Interrupted | FailureKind::Panic | FailureKind::Lock
+            ),
             Outcome::Unknown(_) => task.code.repeat() == Repeat::Safe,
             _ => false,
         };

@@ -42,6 +42,8 @@ pub(super) struct Flight {
     pub(super) last: bool,
     /// Whether a reply was not wanted: its host does nothing of what was sent along.
     pub(super) stopped: bool,
+    /// Whether the first reply is its guard's.
+    pub(super) guarded: bool,
     /// Whether it may have had an effect.
     pub(super) sent: bool,
     pub(super) began: Option<Instant>,
@@ -86,6 +88,7 @@ impl JobRun<'_> {
             resent: 0,
             last: false,
             stopped: false,
+            guarded: false,
             sent: false,
             began: None,
             lines: Lines::default(),

@@ -3,6 +3,7 @@
 mod ahead;
 mod end;
 mod flight;
+mod hold;
 mod past;
 mod perform;
 mod plugin;
@@ -163,6 +164,9 @@ impl JobRun<'_> {
                     self.maybe_begun
                         .extend(along.filter_map(|f| Some((f.index, f.keep?))));
                     next = self.flights.front().map_or(next, |f| f.index + 1);
+                    if let Some(front) = self.flights.front_mut() {
+                        front.guarded = false;
+                    }
                     match self.settle(error).await {
                         Some(verdict) => verdict,
                         None => continue,

@@ -88,30 +88,36 @@ impl JobRun<'_> {
 
     /// Hears the replies to steps that were sent; false when one was not wanted.
     async fn hear_replies(&mut self, target: &Target, steps: &[Step]) -> Result<bool, Broken> {
+        self.hear_guard(target).await?;
         for _ in steps {
-            let reply = loop {
-                match self.hear(target).await? {
-                    Heard::Reply(task, reply) if self.is_front(task) => break reply,
-                    Heard::Reply(task, _) => {
-                        self.kill(target).await;
-                        let defect =
-                            format!("the host answered for task {task}, which is not its turn");
-                        return Err(Failure::new(FailureKind::Panic, defect).into());
-                    }
-                    Heard::Begun(_) => {}
-                    Heard::Output(task, stream, bytes) => self.printed(task, stream, &bytes).await,
-                    Heard::Progress(task, done, total) => {
-                        if let Some(task) = self.task_of(task).map(task_ref) {
-                            self.emit(What::Progress { task, done, total }).await;
-                        }
-                    }
-                }
-            };
+            let reply = self.hear_reply(target).await?;
             if !self.replied(reply) {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Hears until the next reply, which must be the front task's.
+    pub(super) async fn hear_reply(&mut self, target: &Target) -> Result<Reply, Broken> {
+        loop {
+            match self.hear(target).await? {
+                Heard::Reply(task, reply) if self.is_front(task) => return Ok(reply),
+                Heard::Reply(task, _) => {
+                    self.kill(target).await;
+                    let defect =
+                        format!("the host answered for task {task}, which is not its turn");
+                    return Err(Failure::new(FailureKind::Panic, defect).into());
+                }
+                Heard::Begun(_) => {}
+                Heard::Output(task, stream, bytes) => self.printed(task, stream, &bytes).await,
+                Heard::Progress(task, done, total) => {
+                    if let Some(task) = self.task_of(task).map(task_ref) {
+                        self.emit(What::Progress { task, done, total }).await;
+                    }
+                }
+            }
+        }
     }
 
     fn is_front(&self, id: TaskId) -> bool {

@@ -15,6 +15,7 @@ use crate::host::HostError;
 impl JobRun<'_> {
     pub(super) async fn call_plugin(&mut self, call: Arc<dyn PluginCall>) -> Result<(), Broken> {
         self.may_go_on()?;
+        self.hold_front().await?;
         if let Some(front) = self.flights.front_mut() {
             let (index, attempt, first) = (front.index, front.attempt, !front.sent);
             front.sent = true;

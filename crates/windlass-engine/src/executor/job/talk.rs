@@ -75,6 +75,7 @@ impl JobRun<'_> {
         };
         let keep = self.keep_of(task, flight, target);
         self.maybe_begun.remove(&index);
+        let flying = steps.len();
         let batch = Batch {
             task: task.id,
             steps,
@@ -87,13 +88,19 @@ impl JobRun<'_> {
         let (limit, interrupt) = self.bounds();
         let connected = within(limit, interrupt, self.connect(target)).await?;
         connected.map_err(Failure::from)?;
+        let host = task.host.clone();
+        if !ahead {
+            self.hold(&host).await?;
+        }
+        let batches = self.guarded(target, batch);
         if first {
             self.about_to_send(index, attempt).await?;
         }
         if let Some(flight) = self.flights.back_mut() {
             flight.sent = true;
+            flight.guarded = batches.len() > 1;
             flight.unkept |= keep.is_none();
-            flight.flying = batch.steps.len();
+            flight.flying = flying;
             flight.keep = keep;
         }
         let (limit, interrupt) = self.bounds();
@@ -101,7 +108,13 @@ impl JobRun<'_> {
             return Ok(());
         };
         let secrets = &self.shared.options.secrets;
-        let sent = within(limit, interrupt, talk.send(batch, secrets)).await;
+        let all = async {
+            for batch in batches {
+                talk.send(batch, secrets).await?;
+            }
+            Ok(())
+        };
+        let sent = within(limit, interrupt, all).await;
         self.intact(target, sent).await
     }
 
@@ -209,8 +222,27 @@ impl JobRun<'_> {
             .or_else(|| self.shared.options.user.clone())
     }
 
-    /// A question of the executor's own: its output is nobody's.
+    /// A question of the executor's own: its output is nobody's. Nothing is asked where the lock is lost.
     pub(super) async fn ask(&mut self, target: &Target, step: Step) -> Result<Reply, Failure> {
+        self.hold(&target.0).await?;
+        let guard = self.guard(target, Some(&step));
+        let guarded = guard.is_some();
+        let steps = guard.into_iter().chain([step]).collect();
+        let mut replies = self.replies_to(target, steps).await?;
+        if let Some(reply) = replies.first().filter(|_| guarded) {
+            self.admitted(target, reply)?;
+        }
+        replies
+            .pop()
+            .ok_or_else(|| Failure::new(FailureKind::LinkLost, "no reply came"))
+    }
+
+    /// Steps of one batch, and their replies up to the first that is not wanted.
+    pub(super) async fn replies_to(
+        &mut self,
+        target: &Target,
+        steps: Vec<Step>,
+    ) -> Result<Vec<Reply>, Failure> {
         let task = self
             .job
             .tasks
@@ -220,7 +252,7 @@ impl JobRun<'_> {
         let secrets = self.shared.options.secrets.clone();
         let batch = Batch {
             task,
-            steps: vec![step],
+            steps: steps.clone(),
             ahead: false,
             keep: None,
         };
@@ -230,15 +262,24 @@ impl JobRun<'_> {
             let over = || HostError::new(HostErrorKind::Lost, "the conversation is over");
             let talk = self.talks.get_mut(target).ok_or_else(over)?;
             talk.send(batch, &secrets).await?;
-            loop {
-                if let Heard::Reply(_, reply) = talk.hear().await? {
-                    return Ok(reply);
+            let mut replies = Vec::with_capacity(steps.len());
+            for step in &steps {
+                let reply = loop {
+                    if let Heard::Reply(_, reply) = talk.hear().await? {
+                        break reply;
+                    }
+                };
+                let wanted = reply.is_wanted(step);
+                replies.push(reply);
+                if !wanted {
+                    break;
                 }
             }
+            Ok(replies)
         };
         let answer = question(asked, &mut interrupt).await;
         match self.intact(target, answer).await {
-            Ok(reply) => Ok(reply),
+            Ok(replies) => Ok(replies),
             Err(Broken::Lost(error)) => Err(error.into()),
             Err(Broken::Failed(failure)) => Err(failure),
         }
