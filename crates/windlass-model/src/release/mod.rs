@@ -1,0 +1,18 @@
+//! The release system's pure data: what is built and installed, requests for it, and what comes of them.
+//!
+//! A request becomes a [`transaction`]; a transaction has [`job`]s, one for a build and one for each installer of each
+//! named target; a build's outcome is a release, whose [`index`] names a blob for each target.
+
+pub mod ids;
+pub mod index;
+pub mod job;
+pub mod request;
+pub mod transaction;
+
+pub use ids::{
+    AgentName, Digest, Environment, JobId, Project, ReleaseId, TargetName, TransactionId, Version,
+};
+pub use index::{Index, Item};
+pub use job::{BuildSpec, Epoch, InstallSpec, JobSpec, JobState};
+pub use request::{Request, Selector, Wanted};
+pub use transaction::{End, Phase, Status};
