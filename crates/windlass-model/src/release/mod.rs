@@ -4,6 +4,7 @@
 //! named target; a build's outcome is a release, whose [`index`] names a blob for each target. What may happen to them
 //! is said by [`machine`]: pure functions over a [`whole`], which a store reads and writes at once.
 
+pub mod advertisement;
 pub mod ids;
 pub mod index;
 pub mod job;
@@ -13,6 +14,7 @@ pub mod rollout;
 pub mod transaction;
 pub mod whole;
 
+pub use advertisement::Advertisement;
 pub use ids::{
     AgentName, Digest, Environment, JobId, Project, ReleaseId, TargetName, TransactionId, Version,
 };
