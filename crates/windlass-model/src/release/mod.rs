@@ -8,6 +8,7 @@ pub mod index;
 pub mod job;
 pub mod request;
 pub mod transaction;
+pub mod work;
 
 pub use ids::{
     AgentName, Digest, Environment, JobId, Project, ReleaseId, TargetName, TransactionId, Version,
@@ -16,3 +17,4 @@ pub use index::{Index, Item};
 pub use job::{BuildSpec, Epoch, InstallSpec, JobSpec, JobState};
 pub use request::{Request, Selector, Wanted};
 pub use transaction::{End, Phase, Status};
+pub use work::{Ask, BuildFacts, InstallFacts, ResourceFacts};
