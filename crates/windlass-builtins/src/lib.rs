@@ -1,5 +1,6 @@
-//! Implementations that Windlass brings: commands, hosts, generators, and those that plugins back.
+//! Implementations that Windlass brings: commands, hosts, generators, behaviours, and those that plugins back.
 
+pub mod behaviours;
 pub mod commands;
 pub mod digest;
 pub mod generators;
@@ -9,3 +10,4 @@ pub mod hosts_trust;
 pub mod plugins;
 pub mod secrets;
 pub mod sh;
+pub mod vcs;

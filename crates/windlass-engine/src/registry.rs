@@ -1,4 +1,4 @@
-//! Names to code: commands and generators.
+//! Names to code: commands, generators, and the generators that are build and install behaviours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +14,16 @@ use crate::generator::Generator;
 pub struct Registry {
     commands: BTreeMap<String, Arc<dyn AnyCommandKind>>,
     generators: BTreeMap<String, Arc<dyn Generator>>,
+    behaviours: BTreeMap<(Work, String), Arc<dyn Generator>>,
+}
+
+/// What a behaviour is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Work {
+    /// Builds a project: its config holds [`windlass_model::release::BuildFacts`].
+    Build,
+    /// Installs a resource: its config holds [`windlass_model::release::InstallFacts`].
+    Install,
 }
 
 impl Registry {
@@ -40,6 +50,13 @@ impl Registry {
         self
     }
 
+    /// Registers a generator as a behaviour, under its name. A builder's and an installer's may have the same.
+    pub fn behaviour(&mut self, work: Work, generator: Arc<dyn Generator>) -> &mut Self {
+        let key = (work, generator.name().to_owned());
+        self.behaviours.insert(key, generator);
+        self
+    }
+
     /// The command of a name.
     pub fn find_command(&self, name: &str) -> Option<&Arc<dyn AnyCommandKind>> {
         self.commands.get(name)
@@ -48,6 +65,17 @@ impl Registry {
     /// The generator of a name.
     pub fn find_generator(&self, name: &str) -> Option<&Arc<dyn Generator>> {
         self.generators.get(name)
+    }
+
+    /// The behaviour of a name.
+    pub fn find_behaviour(&self, work: Work, name: &str) -> Option<&Arc<dyn Generator>> {
+        self.behaviours.get(&(work, name.to_owned()))
+    }
+
+    /// The names of all behaviours for such work.
+    pub fn behaviours(&self, work: Work) -> impl Iterator<Item = &str> {
+        let all = self.behaviours.keys().filter(move |key| key.0 == work);
+        all.map(|key| key.1.as_str())
     }
 
     /// The known command that is nearest to a name that is not known.

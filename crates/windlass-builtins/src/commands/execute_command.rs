@@ -31,6 +31,10 @@ pub struct Args {
     /// The exit status that it is to end with, 0 to 255; any other is a failure.
     #[serde(default)]
     pub want_state: u8,
+    /// Whether running it twice is as running it once. If so, it ends with the link to its host, and is run again when the
+    /// run is resumed.
+    #[serde(default)]
+    pub safe_to_repeat: bool,
 }
 
 impl CommandKind for ExecuteCommand {
@@ -59,13 +63,15 @@ impl CommandKind for ExecuteCommand {
                 format!("`{name}` is no name of an environment variable"),
             ));
         }
-        wrong.or(Box::new(Execute(ShellLine {
+        let line = ShellLine {
             line: args.run,
             env: args.env.into_iter().collect(),
             cwd: args.cwd,
             want: args.want_state,
             only_if: args.creates.map(OnlyIf::Absent),
-        })) as Box<dyn Command>)
+        };
+        let safe = args.safe_to_repeat;
+        wrong.or(Box::new(Execute { line, safe }) as Box<dyn Command>)
     }
 }
 
@@ -76,26 +82,30 @@ fn is_variable(name: &str) -> bool {
 }
 
 #[derive(Debug)]
-struct Execute(ShellLine);
+struct Execute {
+    line: ShellLine,
+    safe: bool,
+}
 
 impl Command for Execute {
     fn turn(&self, facts: &Facts, seen: &[Seen]) -> Turn {
-        let step = self.0.step(&facts.user);
+        let step = self.line.step(&facts.user);
         match seen.first() {
             None => Turn::Last(vec![step]),
-            Some(seen) => self.0.outcome(&step, &seen.reply).into(),
+            Some(seen) => self.line.outcome(&step, &seen.reply).into(),
         }
     }
 
     fn repeat(&self) -> Repeat {
-        match self.0.only_if {
+        match self.line.only_if {
+            _ if self.safe => Repeat::Safe,
             Some(_) => Repeat::Check,
             None => Repeat::Ask,
         }
     }
 
     fn check(&self, facts: &Facts) -> Option<Vec<Step>> {
-        let Some(OnlyIf::Absent(path)) = &self.0.only_if else {
+        let Some(OnlyIf::Absent(path)) = &self.line.only_if else {
             return None;
         };
         let path = path.quoted();

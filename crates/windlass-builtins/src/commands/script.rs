@@ -9,45 +9,45 @@ use windlass_model::step::Run;
 use crate::sh::quote;
 
 /// `absent PATH`.
-pub(super) const ABSENT: &str = include_str!("scripts/lib/absent.sh");
+pub(crate) const ABSENT: &str = include_str!("scripts/lib/absent.sh");
 /// `guard DIR`, `mount_point PATH`.
-pub(super) const GUARD: &str = include_str!("scripts/lib/guard.sh");
+pub(crate) const GUARD: &str = include_str!("scripts/lib/guard.sh");
 /// `rename FROM TO`, `swap FROM TO` (which needs [`TEMP`]).
-pub(super) const RENAME: &str = include_str!("scripts/lib/rename.sh");
+pub(crate) const RENAME: &str = include_str!("scripts/lib/rename.sh");
 /// `make_temp DIR`, `$temp`.
-pub(super) const TEMP: &str = include_str!("scripts/lib/temp.sh");
+pub(crate) const TEMP: &str = include_str!("scripts/lib/temp.sh");
 
 const BASE: &str = include_str!("scripts/lib/base.sh");
 
 /// A program that is being put together.
 #[derive(Debug, Default)]
-pub(super) struct Script(String);
+pub(crate) struct Script(String);
 
 impl Script {
     /// An empty one.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Sets a variable to a word, whatever is in it.
-    pub(super) fn set(self, name: &str, word: &str) -> Self {
+    pub(crate) fn set(self, name: &str, word: &str) -> Self {
         self.line(&format!("{name}={}", quote(word)))
     }
 
     /// Sets a variable to `yes` or to nothing.
-    pub(super) fn flag(self, name: &str, on: bool) -> Self {
+    pub(crate) fn flag(self, name: &str, on: bool) -> Self {
         self.set(name, if on { "yes" } else { "" })
     }
 
     /// A line of sh.
-    pub(super) fn line(mut self, line: &str) -> Self {
+    pub(crate) fn line(mut self, line: &str) -> Self {
         self.0.push_str(line);
         self.0.push('\n');
         self
     }
 
     /// The program: variables first, then what it uses of the library, then its body. Comments are left out.
-    pub(super) fn run(self, library: &[&str], body: &str) -> Run {
+    pub(crate) fn run(self, library: &[&str], body: &str) -> Run {
         let mut script = self.0;
         for part in [BASE].iter().chain(library).chain([&body]) {
             for line in part.lines().filter(|l| !l.trim_start().starts_with('#')) {

@@ -19,7 +19,7 @@ use windlass_model::outcome::Outcome;
 use windlass_model::step::Level;
 
 pub use prepare::{Prepared, PreparedJob, PreparedStage, PreparedTask, prepare};
-pub use receipts::{Standing, probe_script, read_probe, read_receipt};
+pub use receipts::{Standing, probe_script, read_probe, read_receipt, write_script};
 pub use resume::{Decision, Resumption, Told, resumption};
 
 use crate::events::Events;

@@ -101,7 +101,7 @@ pub fn read_receipt(service: &str, json: &str) -> Receipt {
 }
 
 /// Leaves a receipt: whole or not at all, durable.
-pub(crate) fn write_script(install_location: &str, receipt: &Receipt) -> Option<Run> {
+pub fn write_script(install_location: &str, receipt: &Receipt) -> Option<Run> {
     let json = serde_json::to_string(receipt).ok()?;
     let dir = format!("{install_location}/.windlass/receipts/{}", receipt.service);
     let name = receipt.file_name();

@@ -13,6 +13,7 @@ pub mod request;
 pub mod rollout;
 pub mod transaction;
 pub mod whole;
+pub mod work;
 
 pub use advertisement::Advertisement;
 pub use ids::{
@@ -24,3 +25,4 @@ pub use request::{Request, Selector, Wanted};
 pub use rollout::Rollout;
 pub use transaction::{End, Phase, Status};
 pub use whole::{Actor, AgentKind, Effect, InstalledRow, Job, Micros, Transaction, Whole};
+pub use work::{Ask, BuildFacts, InstallFacts, ResourceFacts};

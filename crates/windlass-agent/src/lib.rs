@@ -1,0 +1,8 @@
+//! What builders and installers do on their machine. Every job is a tasklist, run by the engine's executor.
+//!
+//! [`work::build()`] checks a source out and makes a release of it; [`work::install()`] puts a resource where it belongs;
+//! [`fence::Fence`] sees to it that an older install never follows a newer one, and remembers what was begun.
+
+pub mod fence;
+pub mod scratch;
+pub mod work;

@@ -1,0 +1,205 @@
+//! A build: the source is checked out, its version told, the behaviour's tasklist run, all in one run; then the resources
+//! are gathered.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use windlass_engine::registry::Work;
+use windlass_model::release::index::FORMAT;
+use windlass_model::release::request::Refused;
+use windlass_model::release::work::BUILD_KEY;
+use windlass_model::release::{
+    BuildFacts, BuildSpec, Index, Request, Selector, TargetName, Version, Wanted,
+};
+use windlass_model::step::Level;
+use windlass_model::tasklist::{Job as TaskJob, Stage, Task};
+use windlass_model::tree::{Map, Node};
+
+use super::run::Runner;
+use super::{
+    BehaviourConfig, Failure, FailureKind, Job, SourceConfig, Tools, config_of, resources,
+};
+use crate::scratch::Scratch;
+
+/// The component of its log lines.
+const COMPONENT: &str = "Builder";
+/// Longest text that is read from a file with a version or a revision, in bytes.
+const LONGEST: usize = 4096;
+
+/// A build to be done.
+pub struct BuildWork {
+    /// What is asked for.
+    pub spec: BuildSpec,
+    /// The project's source.
+    pub source: SourceConfig,
+    /// What builds it. `version_from` and `version_file` of its config say what the release is called; see `source_version`.
+    pub behaviour: BehaviourConfig,
+}
+
+/// What a build gave. Its files are removed when this is dropped.
+#[derive(Debug)]
+pub struct Built {
+    /// The release's table of contents.
+    pub index: Index,
+    /// Target -> its resource.
+    pub files: BTreeMap<TargetName, PathBuf>,
+    scratch: Scratch,
+}
+
+impl Built {
+    /// The directory that the files lie in.
+    pub fn directory(&self) -> &Path {
+        self.scratch.path()
+    }
+}
+
+/// Builds in a directory of its own, of which nothing but the resources is left afterwards, and nothing after a failure. Doing it
+/// again is safe: it begins anew. Dropping the future leaves running programs alone; interrupt the job instead.
+pub async fn build(work: &BuildWork, tools: &Tools, job: Job) -> Result<Built, Failure> {
+    let request = Request::read(&work.spec.request).map_err(|refused| match refused {
+        Refused::Malformed(why) | Refused::Rejected(why) => Failure::new(FailureKind::Input, why),
+    })?;
+    let name = job.run.as_str().to_owned();
+    let scratch = Scratch::new(&tools.work, &name)
+        .map_err(|e| Failure::own("the directory of the job cannot be made", e))?;
+    let runner = Runner::start(tools, job, scratch.path()).await;
+    let built = run(work, tools, &request, &runner, scratch.path()).await;
+    if let Err(failure) = &built {
+        runner.say(Level::Error, COMPONENT, &failure.message);
+    }
+    runner.finish().await;
+    match built {
+        Ok((index, files)) => Ok(Built {
+            index,
+            files,
+            scratch,
+        }),
+        Err(failure) => {
+            // A large tree takes its time.
+            let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn run(
+    work: &BuildWork,
+    tools: &Tools,
+    request: &Request,
+    runner: &Runner<'_>,
+    directory: &Path,
+) -> Result<(Index, BTreeMap<TargetName, PathBuf>), Failure> {
+    let facts = BuildFacts {
+        transaction: work.spec.transaction.clone(),
+        project: work.spec.project.clone(),
+        targets: work.spec.targets.clone(),
+        request: work.spec.request.clone(),
+        source: directory.join("source"),
+        resources: directory.join("resources"),
+        revision_file: directory.join("revision"),
+        version_file: directory.join("version"),
+    };
+    std::fs::create_dir(&facts.resources)
+        .map_err(|e| Failure::own("the directory of resources cannot be made", e))?;
+    let behaviour = work.behaviour.find(&tools.registry, Work::Build)?;
+    let config = config_of(behaviour.name(), &work.behaviour.config, BUILD_KEY, &facts)?;
+    let before = vec![first_stage(work, request, &facts)?];
+    let tasklist = runner.generate(&*behaviour, config, before).await?;
+    runner.run(&tasklist, None).await?;
+    let (source, revision) = (facts.source.clone(), read_line(&facts.revision_file)?);
+    let version = read_line(&facts.version_file)?;
+    let version: Version = version.parse().map_err(|why| {
+        let what = "the file with the version";
+        Failure::new(FailureKind::Failed, format!("{what}: {why}"))
+    })?;
+    let targets = facts.targets.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let _ = crate::scratch::remove(&source);
+        resources::find(&facts.resources, &targets)
+    })
+    .await
+    .map_err(|e| Failure::own("the resources could not be read", e))??;
+    let mut index = Index {
+        format: FORMAT,
+        project: work.spec.project.clone(),
+        version,
+        revision: Some(revision).filter(|revision| !revision.is_empty()),
+        targets: BTreeMap::new(),
+    };
+    let mut files = BTreeMap::new();
+    for (target, (item, path)) in found {
+        index.targets.insert(target.clone(), item);
+        files.insert(target, path);
+    }
+    let message = format!("Built {} for {} targets", index.release(), files.len());
+    runner.say(Level::Info, COMPONENT, &message);
+    Ok((index, files))
+}
+
+/// Checks out, then tells the version.
+fn first_stage(work: &BuildWork, request: &Request, facts: &BuildFacts) -> Result<Stage, Failure> {
+    let config = &work.behaviour.config;
+    let said = |key: &str| {
+        config
+            .get(key)
+            .and_then(Value::as_str)
+            .filter(|t| !t.is_empty())
+    };
+    let (from, file) = (said("version_from"), said("version_file"));
+    let checkout = work.source.task(
+        request,
+        &facts.source,
+        &facts.revision_file,
+        from == Some("describe"),
+    )?;
+    let text = |path: &Path| Node::from(path.to_string_lossy().into_owned());
+    let mut args: Vec<(&str, Node)> = vec![
+        ("source", text(&facts.source)),
+        ("output", text(&facts.version_file)),
+        ("revision_file", text(&facts.revision_file)),
+    ];
+    args.extend(from.map(|from| ("from", from.into())));
+    args.extend(file.map(|file| ("file", file.into())));
+    if let Wanted::Source {
+        selector: Selector::Tag(tag),
+        ..
+    } = &request.wanted
+    {
+        args.push(("tag", tag.clone().into()));
+    }
+    let version = Task {
+        command: "source_version".into(),
+        tag: Some(request.project.to_string()),
+        args: Map::from_iter(args),
+        ..Task::default()
+    };
+    Ok(Stage {
+        name: "Check out".into(),
+        concurrency: 1,
+        jobs: vec![TaskJob::Chain(vec![checkout, version])],
+        ..Stage::default()
+    })
+}
+
+/// The first line of a small file. A link, which a build may have put there, is not followed.
+fn read_line(path: &Path) -> Result<String, Failure> {
+    use std::io::Read as _;
+    let broken = |why: String| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Failure::new(
+            FailureKind::Failed,
+            format!("the file with the {name}: {why}"),
+        )
+    };
+    let meta = std::fs::symlink_metadata(path).map_err(|e| broken(e.to_string()))?;
+    if !meta.is_file() {
+        return Err(broken("it is no file".into()));
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST as u64).read_to_end(&mut text))
+        .map_err(|e| broken(e.to_string()))?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
