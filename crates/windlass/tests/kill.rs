@@ -10,7 +10,7 @@
 mod support;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +19,7 @@ use support::Ran;
 use support::shop::{HOSTS, Shop};
 
 /// How many moments, when nobody says.
-const MOMENTS: u64 = 5;
+const MOMENTS: u64 = 4;
 
 /// When Windlass is killed.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ fn runs(shop: &Shop) -> Vec<PathBuf> {
     runs
 }
 
-fn lines(run: &PathBuf) -> usize {
+fn lines(run: &Path) -> usize {
     let text = fs::read(run.join("journal.jsonl")).unwrap_or_default();
     text.iter().filter(|byte| **byte == b'\n').count()
 }
@@ -260,12 +260,8 @@ fn all_is_well(shop: &Shop, version: &str) {
         let kept = shop
             .path()
             .join(format!("hosts/{host}/state/windlass/kept"));
-        let kept = fs::read_dir(kept)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path());
-        assert_eq!(kept.collect::<Vec<_>>(), [PathBuf::new(); 0]);
+        let kept: Vec<_> = fs::read_dir(kept).into_iter().flatten().flatten().collect();
+        assert!(kept.is_empty(), "{kept:?}");
     }
 }
 
@@ -330,5 +326,5 @@ fn a_deploy_that_was_killed_is_gone_on_with() {
         "killed {count} times: {cut} runs were cut off, {unbegun} had not begun; asked {asked} times; {} requests, none failed",
         load["sent"]
     );
-    assert!(cut * 2 > count, "too few runs were cut off");
+    assert!(cut * 2 >= count, "too few runs were cut off");
 }
