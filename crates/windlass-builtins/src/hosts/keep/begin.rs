@@ -18,7 +18,8 @@ pub(crate) struct Fence {
 pub(crate) fn make(run: &str, is_awaited: bool) -> String {
     let boot = if is_awaited { LOST } else { "$w_boot" };
     format!(
-        r#"{PLACES}{PROCESSES}{SYNC}w_find "{run}" || {{
+        r#": windlass-keep {run}
+{PLACES}{PROCESSES}{SYNC}w_find "{run}" || {{
 if [ -n "$w_h" ] && ( umask 077; mkdir -p "$w_h/{run}" ) 2>/dev/null; then w_d=$w_h/{run}
 else
 ( umask 077; mkdir "/var/tmp/windlass-$(id -u)" ) 2>/dev/null
