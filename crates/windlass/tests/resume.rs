@@ -168,6 +168,52 @@ fn a_run_that_failed_goes_on_where_it_failed() {
 }
 
 #[test]
+fn the_next_command_can_be_pasted() {
+    let place = Place::new();
+    chain(&place, &["one", "two"]);
+    place.write("status.two", "7");
+    place.write("my.yaml", "platform: test\n");
+    let given = [
+        "deploy",
+        "--tasklist",
+        "tasks.json",
+        "--state-dir",
+        "my runs",
+        "--config",
+        "my.yaml",
+    ];
+    let failed = place.windlass(&given).expect(1);
+    let next = |text: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("next: windlass "));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    let (_, more) = failed.stderr.split_once("\n  more: windlass ").unwrap();
+    let more = more.lines().next().unwrap().to_owned();
+    let paste = |line: &str| {
+        let mut command = place.command(&[]);
+        let program = command.get_program().to_str().unwrap().to_owned();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("exec {program} {line}")]);
+        shell.current_dir(place.path()).env_clear();
+        shell.envs(
+            command
+                .env("PATH", std::env::var("PATH").unwrap())
+                .get_envs()
+                .filter_map(|(k, v)| Some((k, v?))),
+        );
+        support::Ran::of(shell.output().unwrap())
+    };
+    assert!(next(&failed.stderr).ends_with(" --state-dir 'my runs' --config my.yaml"));
+    paste(&more).expect(0);
+    let shown = paste("runs show --state-dir 'my runs'").expect(0).stdout;
+    place.write("status.two", "0");
+    paste(&next(&shown)).expect(0);
+    assert_eq!(witness(&place), ["one", "two", "two"]);
+}
+
+#[test]
 fn what_nobody_knows_of_is_asked_for() {
     for (option, wanted) in [
         ("--assume-done", ["one", "two", "three"].as_slice()),

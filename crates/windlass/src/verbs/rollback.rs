@@ -63,6 +63,7 @@ impl Rollback {
     /// Asks the hosts what the run did there, and takes it back. Works from any machine.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
+        session.given_config.clone_from(&self.config);
         let result = self.run_in(&mut session).await;
         session.finish(result).await
     }
