@@ -27,6 +27,7 @@ use windlass_model::tree::Map;
 use crate::access::Access;
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
+use crate::given::Given;
 use crate::process;
 use crate::program::Program;
 use crate::reporters::digest::{self, Collector};
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) begun: Option<RunId>,
     /// What may not be said any more.
     hidden: Mutex<Arc<Secrets>>,
+    /// The config that the command line names, for commands that go on with the run.
+    pub(crate) given_config: Option<PathBuf>,
     collector: Collector,
     dispatcher: JoinHandle<std::io::Result<()>>,
 }
@@ -84,6 +87,7 @@ impl Session {
             interrupt,
             begun: None,
             hidden: Mutex::default(),
+            given_config: None,
             collector,
             dispatcher,
         })
@@ -232,6 +236,10 @@ impl Session {
 
     /// Ends the session: plugins first, then the sinks; then prints the digest of the run, if there was one.
     pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
+        let given = Given {
+            state_dir: self.common.state_dir,
+            config: self.given_config,
+        };
         self.plugins.close().await;
         self.events.end().await;
         let sinks = match tokio::time::timeout(Duration::from_secs(30), self.dispatcher).await {
@@ -246,7 +254,7 @@ impl Session {
         sinks.map_err(|e| Ending::own("the run could not be recorded", e))?;
         let view = self.collector.view();
         if view.run.is_some() && self.common.log_format == LogFormat::Text {
-            crate::output::say(&digest::digest(&view));
+            crate::output::say(&digest::digest(&view, &given));
         }
         let hidden = self
             .hidden
