@@ -1,0 +1,3 @@
+//! What goes over the wire between clients, managers and agents: formats and types, no I/O.
+
+pub mod xmlrpc;
