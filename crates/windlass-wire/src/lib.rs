@@ -3,3 +3,6 @@
 pub mod agent;
 pub mod connection;
 pub mod rest;
+//! What goes over the wire between clients, managers and agents: formats and types, no I/O.
+
+pub mod xmlrpc;

@@ -1,0 +1,10 @@
+//! XML-RPC from outside: documents, hostile inputs, what comes back is what went, and Python.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod cases;
+mod documents;
+mod hostile;
+mod python;
+mod roundtrip;
+mod values;
