@@ -5,6 +5,12 @@ mod access;
 mod choice;
 mod cli;
 mod ending;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what is loaded is for whoever starts a service"
+)]
+mod installation;
 mod locking;
 mod making;
 mod origin;
@@ -16,6 +22,7 @@ mod quickstart;
 mod record;
 mod reporters;
 mod resuming;
+mod scaffold;
 mod session;
 mod site;
 mod surroundings;

@@ -16,7 +16,7 @@ use crate::tree::{Entry, Map, Node, Value, decode};
 const LEAST_LETTERS: usize = 4;
 
 /// Keys whose values are never shown.
-const SECRETS: [&str; 4] = ["password", "token", "ssh_key", "url"];
+const SECRETS: [&str; 3] = ["password", "token", "url"];
 
 /// A map that is being read.
 pub(super) struct Keys<'a> {

@@ -157,8 +157,8 @@ fn builders_are_read_in_both_forms() {
     let builder = both(
         ReleaseBuilder::read,
         "template",
-        "klass: TemplateBuildBehavior\npackage: builder.template\nvcs: {git: \"https://h/r.git\", username: u, password: !env P, trunk: main}\nversion: {file: VERSION}\nresources: {template: site}\n",
-        "<release_builder name='template' klass='TemplateBuildBehavior' package='builder.template'><vcs><git>https://h/r.git</git><username>u</username><password secret='env:P'/><trunk>main</trunk></vcs><version><file>VERSION</file></version><resources><template>site</template></resources></release_builder>",
+        "klass: TemplateBuildBehavior\npackage: builder.template\nvcs: {git: \"https://h/r.git\", username: u, password: !env P, externals: true}\nversion: {file: VERSION}\nresources: {template: site}\n",
+        "<release_builder name='template' klass='TemplateBuildBehavior' package='builder.template'><vcs><git>https://h/r.git</git><username>u</username><password secret='env:P'/><externals>true</externals></vcs><version><file>VERSION</file></version><resources><template>site</template></resources></release_builder>",
     );
     assert_eq!(
         builder.code.files(),

@@ -14,14 +14,8 @@ pub struct Vcs {
     pub username: Option<String>,
     /// The password or token.
     pub password: Option<SecretRef>,
-    /// The private key of SSH.
-    pub ssh_key: Option<SecretRef>,
-    /// What `trunk` is; none: the default branch of git, `trunk` of svn, the directory itself.
-    pub trunk: Option<String>,
-    /// Where the branches of svn are: `branches`.
-    pub branches: Option<String>,
-    /// Where the tags of svn are: `tags`.
-    pub tags: Option<String>,
+    /// Whether externals are had as well (svn): false.
+    pub externals: bool,
 }
 
 /// How the source is got.
@@ -38,8 +32,10 @@ pub enum VcsKind {
 /// How a build gets its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum VersionFrom {
-    /// The revision that was built.
+    /// The tag that was asked for, if one was, else the revision.
     #[default]
+    Auto,
+    /// The revision that was built.
     Revision,
     /// The tag that was asked for, or that stands at what was built.
     Tag,
@@ -86,10 +82,7 @@ pub(super) fn vcs(keys: &mut Keys<'_>) -> Option<Vcs> {
             url: String::new(),
             username: keys.text("username"),
             password: keys.secret("password"),
-            ssh_key: keys.secret("ssh_key"),
-            trunk: keys.text("trunk"),
-            branches: keys.text("branches"),
-            tags: keys.text("tags"),
+            externals: keys.truth("externals").unwrap_or(false),
         };
         let (kind, url) = found.pop()?;
         Some(Vcs { kind, url, ..read })
@@ -111,6 +104,7 @@ pub(super) fn holds_password(url: &str) -> bool {
 /// Reads `version`: a word, or `{file: PATH}`.
 pub(super) fn version(keys: &mut Keys<'_>) -> VersionFrom {
     let words = [
+        ("auto", VersionFrom::Auto),
         ("revision", VersionFrom::Revision),
         ("tag", VersionFrom::Tag),
         ("describe", VersionFrom::Describe),
