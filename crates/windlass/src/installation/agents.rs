@@ -9,8 +9,8 @@ use windlass_model::installation::{
 };
 use windlass_model::release::{Environment, TargetName};
 
-use super::files::Folder;
-use super::{Loaded, Place, WithCode, auth, coded, ended};
+use super::files::{Folder, Origin, Wanted};
+use super::{Loaded, Place, WithCode, all_plugins, auth, coded, ended};
 
 /// What a builder is started with.
 #[derive(Clone, Debug)]
@@ -53,11 +53,11 @@ pub(crate) struct TargetSetup {
 pub(crate) fn load_builder(place: &Place, name: &str) -> Loaded<BuilderSetup> {
     let mut told = Diagnostics::new();
     let folder = place.folder("builder");
-    let wanted_by = format!("the builder `{name}`");
+    let wanted = Wanted::by(format!("the builder `{name}`"));
     let read = folder.one(
         prefix::BUILD_HOST,
         name,
-        &wanted_by,
+        &wanted,
         BuildHost::read,
         &mut told,
     );
@@ -73,14 +73,22 @@ pub(crate) fn load_builder(place: &Place, name: &str) -> Loaded<BuilderSetup> {
     }
     told.extend(faults);
     let mut builders = Vec::with_capacity(items.len());
-    for (item, file) in items {
-        if let Some(program) = coded(place, &item.code, &file, &mut told) {
+    for (item, origin) in items {
+        if let Some(program) = coded(place, &item.code, &origin, &mut told) {
             builders.push(WithCode { item, program });
         }
     }
-    let loaded = read.map(|(host, file)| BuilderSetup {
+    if read.is_none() {
+        all_plugins(place, &mut told);
+    }
+    let loaded = read.map(|(host, origin)| BuilderSetup {
         place: place.clone(),
-        auth: auth(place, host.agent.service.auth.as_deref(), &file, &mut told),
+        auth: auth(
+            place,
+            host.agent.service.auth.as_deref(),
+            &origin,
+            &mut told,
+        ),
         host,
         builders,
     });
@@ -91,23 +99,27 @@ pub(crate) fn load_builder(place: &Place, name: &str) -> Loaded<BuilderSetup> {
 pub(crate) fn load_installer(place: &Place, name: &str) -> Loaded<InstallerSetup> {
     let mut told = Diagnostics::new();
     let folder = place.folder("installer");
-    let wanted_by = format!("the installer `{name}`");
+    let wanted = Wanted::by(format!("the installer `{name}`"));
     let read = folder.one(
         prefix::INSTALLER,
         name,
-        &wanted_by,
+        &wanted,
         ReleaseInstaller::read,
         &mut told,
     );
-    let loaded = read.map(|(installer, file)| InstallerSetup {
+    if read.is_none() {
+        all_plugins(place, &mut told);
+        all_targets(place, &mut told);
+    }
+    let loaded = read.map(|(installer, origin)| InstallerSetup {
         place: place.clone(),
         auth: auth(
             place,
             installer.agent.service.auth.as_deref(),
-            &file,
+            &origin,
             &mut told,
         ),
-        targets: targets(place, &installer, &file, &mut told),
+        targets: targets(place, &installer, &origin, &mut told),
         installer,
     });
     ended(loaded, told)
@@ -116,22 +128,28 @@ pub(crate) fn load_installer(place: &Place, name: &str) -> Loaded<InstallerSetup
 fn targets(
     place: &Place,
     installer: &ReleaseInstaller,
-    file: &str,
+    origin: &Origin,
     told: &mut Diagnostics,
 ) -> BTreeMap<(Environment, TargetName), TargetSetup> {
     let mut targets = BTreeMap::new();
     for (environment, advertised) in &installer.environments {
         let folder = place.folder(&format!("target/{environment}"));
         if !folder.exists() {
-            let message = format!(
-                "{file} advertises the environment `{environment}`, and there is no directory {}",
-                folder.0.display()
-            );
-            told.push(Diagnostic::error(message).hint("make it, or take the environment out"));
+            let wanted = Wanted {
+                by: format!("the environment `{environment}` is advertised"),
+                at: Some((&origin.source, advertised.span)),
+            };
+            let message = format!(", and there is no directory {}", folder.0.display());
+            let fault = wanted.fault(&message);
+            told.push(fault.hint("make it, or take the environment out"));
             continue;
         }
-        for (name, _) in &advertised.targets {
-            if let Some(target) = target(place, &folder, environment, name, file, told) {
+        for (name, span) in &advertised.targets {
+            let wanted = Wanted {
+                by: format!("`{name}` is advertised in the environment `{environment}`"),
+                at: Some((&origin.source, *span)),
+            };
+            if let Some(target) = target(place, &folder, name, &wanted, told) {
                 targets.insert((environment.clone(), name.clone()), target);
             }
         }
@@ -142,31 +160,44 @@ fn targets(
 fn target(
     place: &Place,
     folder: &Folder,
-    environment: &Environment,
     name: &TargetName,
-    file: &str,
+    wanted: &Wanted<'_>,
     told: &mut Diagnostics,
 ) -> Option<TargetSetup> {
-    let wanted_by = format!("{file} advertises `{name}` in the environment `{environment}`");
-    let (target, file) = folder.one(
-        prefix::TARGET,
-        name.as_str(),
-        &wanted_by,
-        NamedTarget::read,
-        told,
-    )?;
-    let key = format!("`install_behavior: {}` of {file}", target.install_behavior);
-    let (behavior, file) = folder.one(
+    let name = name.as_str();
+    let (target, origin) = folder.one(prefix::TARGET, name, wanted, NamedTarget::read, told)?;
+    let wanted = Wanted::by(format!(
+        "`install_behavior: {}` of {}",
+        target.install_behavior, origin.file
+    ));
+    let (behavior, origin) = folder.one(
         prefix::INSTALL_BEHAVIOR,
         &target.install_behavior,
-        &key,
+        &wanted,
         InstallBehavior::read,
         told,
     )?;
-    let program = coded(place, &behavior.code, &file, told)?;
+    let program = coded(place, &behavior.code, &origin, told)?;
     Some(TargetSetup {
         target,
         behavior,
         program,
     })
+}
+
+/// Reads the targets of every environment, for their faults, where it is not known which are advertised.
+fn all_targets(place: &Place, told: &mut Diagnostics) {
+    let Ok(environments) = std::fs::read_dir(place.folder("target").0) else {
+        return;
+    };
+    let mut folders: Vec<PathBuf> = environments.flatten().map(|e| e.path()).collect();
+    folders.sort();
+    for folder in folders.into_iter().filter(|path| path.is_dir()) {
+        let folder = Folder(folder);
+        folder.all(prefix::TARGET, NamedTarget::read, told);
+        let behaviors = folder.all(prefix::INSTALL_BEHAVIOR, InstallBehavior::read, told);
+        for (behavior, origin) in behaviors {
+            coded(place, &behavior.code, &origin, told);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The files of a directory, by prefix.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use windlass_model::diagnostic::{Diagnostic, Diagnostics, nearest};
+use windlass_model::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span, nearest};
 use windlass_model::installation::{Document, Form, Read, parse, prefix};
 
 /// Longest file that is read, in bytes.
@@ -10,6 +11,39 @@ const LONGEST: u64 = 16 << 20;
 
 /// A directory of configuration; it may be missing.
 pub(super) struct Folder(pub(super) PathBuf);
+
+/// The file that an item came from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) file: String,
+    pub(super) source: Arc<Source>,
+}
+
+/// Who names an item: in words, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) by: String,
+    pub(super) at: Option<(&'a Arc<Source>, Span)>,
+}
+
+impl Wanted<'_> {
+    /// By somebody in words only.
+    pub(super) fn by(words: String) -> Self {
+        Self {
+            by: words,
+            at: None,
+        }
+    }
+
+    /// A fault of whoever names it.
+    pub(super) fn fault(&self, message: &str) -> Diagnostic {
+        let fault = Diagnostic::error(format!("{}{message}", self.by));
+        match self.at {
+            Some((source, span)) => fault.at(source, span),
+            None => fault,
+        }
+    }
+}
 
 /// A file whose name has the prefix.
 struct Found {
@@ -29,48 +63,46 @@ impl Folder {
         prefix: &str,
         read: fn(&Document, &str) -> Read<T>,
         told: &mut Diagnostics,
-    ) -> Vec<(T, String)> {
+    ) -> Vec<(T, Origin)> {
         let found = self.find(prefix, told);
-        let items = found.iter().filter_map(|found| {
-            let item = read_file(found, read, told)?;
-            Some((item, found.path.display().to_string()))
-        });
-        items.collect()
+        found
+            .iter()
+            .filter_map(|found| read_file(found, read, told))
+            .collect()
     }
 
-    /// The item of a name. `wanted_by` says who names it: "`auth: x` of FILE".
+    /// The item of a name, which somebody wants.
     pub(super) fn one<T>(
         &self,
         prefix: &str,
         name: &str,
-        wanted_by: &str,
+        wanted: &Wanted<'_>,
         read: fn(&Document, &str) -> Read<T>,
         told: &mut Diagnostics,
-    ) -> Option<(T, String)> {
+    ) -> Option<(T, Origin)> {
         let mut others = Diagnostics::new();
         let all = self.find(prefix, &mut others);
         // Another name that stands there twice is no matter of this one.
         let of_this = format!("`{name}`");
-        others.0.retain(|fault| fault.message.contains(&of_this));
+        others.0.retain(|fault| {
+            let is_of_other = fault.message.starts_with("two files are called");
+            fault.severity == Severity::Error && (!is_of_other || fault.message.contains(&of_this))
+        });
         let is_twice = others.has_errors();
         told.extend(others);
         if let Some(found) = all.iter().find(|found| found.name == name) {
-            let item = read_file(found, read, told)?;
-            return Some((item, found.path.display().to_string()));
+            return read_file(found, read, told);
         }
         if !is_twice {
-            let wanted = self.0.join(format!("{prefix}{name}.yaml"));
-            let message = format!(
-                "{wanted_by}: there is no {} (nor .yml, nor .xml)",
-                wanted.display()
-            );
+            let file = self.0.join(format!("{prefix}{name}.yaml"));
+            let message = format!(": there is no {} (nor .yml, nor .xml)", file.display());
             let names: Vec<&str> = all.iter().map(|found| found.name.as_str()).collect();
             let hint = match (nearest(name, names.iter().copied()), names.as_slice()) {
                 (Some(near), _) => format!("did you mean `{near}`?"),
                 (None, []) => "write it".to_owned(),
                 (None, names) => format!("there are: {}", names.join(", ")),
             };
-            told.push(Diagnostic::error(message).hint(hint));
+            told.push(wanted.fault(&message).hint(hint));
         }
         None
     }
@@ -142,7 +174,7 @@ fn read_file<T>(
     found: &Found,
     read: fn(&Document, &str) -> Read<T>,
     told: &mut Diagnostics,
-) -> Option<T> {
+) -> Option<(T, Origin)> {
     let shown = found.path.display();
     let bytes = match std::fs::metadata(&found.path) {
         Ok(meta) if meta.len() > LONGEST => Err(format!("it is larger than {LONGEST} bytes")),
@@ -168,7 +200,11 @@ fn read_file<T>(
     match read(&document, &found.name) {
         Ok((item, warnings)) => {
             told.extend(warnings);
-            Some(item)
+            let origin = Origin {
+                file: shown.to_string(),
+                source: document.source,
+            };
+            Some((item, origin))
         }
         Err(faults) => {
             told.extend(faults);

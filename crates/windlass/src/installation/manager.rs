@@ -3,7 +3,8 @@
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::installation::{AuthPlugin, Manager, PersistPlugin, ProjectDefinition, prefix};
 
-use super::{Loaded, Place, WithCode, auth, ended};
+use super::files::Wanted;
+use super::{Loaded, Place, WithCode, all_plugins, auth, ended};
 
 /// What a manager is started with.
 #[derive(Clone, Debug)]
@@ -24,18 +25,23 @@ pub(crate) struct ManagerSetup {
 pub(crate) fn load_manager(place: &Place, name: &str) -> Loaded<ManagerSetup> {
     let mut told = Diagnostics::new();
     let folder = place.folder("manager");
-    let wanted_by = format!("the manager `{name}`");
-    let read = folder.one(prefix::MANAGER, name, &wanted_by, Manager::read, &mut told);
+    let wanted = Wanted::by(format!("the manager `{name}`"));
+    let read = folder.one(prefix::MANAGER, name, &wanted, Manager::read, &mut told);
     let projects = projects(place, &mut told);
-    let loaded = read.map(|(manager, file)| {
-        let auth = auth(place, manager.service.auth.as_deref(), &file, &mut told);
+    if read.is_none() {
+        all_plugins(place, &mut told);
+        let persist = place.folder("plugins/persist");
+        persist.all(prefix::PERSIST, PersistPlugin::read, &mut told);
+    }
+    let loaded = read.map(|(manager, origin)| {
+        let auth = auth(place, manager.service.auth.as_deref(), &origin, &mut told);
         let persist = manager.persist.as_ref().and_then(|persist| {
-            let key = format!("`persist: {persist}` of {file}");
+            let wanted = Wanted::by(format!("`persist: {persist}` of {}", origin.file));
             let folder = place.folder("plugins/persist");
             folder.one(
                 prefix::PERSIST,
                 persist,
-                &key,
+                &wanted,
                 PersistPlugin::read,
                 &mut told,
             )

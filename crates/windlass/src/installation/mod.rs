@@ -12,7 +12,7 @@ use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::installation::{AuthCode, AuthPlugin, Code, prefix};
 
 pub(crate) use agents::{BuilderSetup, InstallerSetup, TargetSetup, load_builder, load_installer};
-use files::Folder;
+use files::{Folder, Origin, Wanted};
 pub(crate) use manager::{ManagerSetup, load_manager};
 
 /// The name that is looked up unless another one is given.
@@ -99,15 +99,15 @@ pub(crate) struct WithCode<T> {
 fn auth(
     place: &Place,
     name: Option<&str>,
-    named_in: &str,
+    origin: &Origin,
     told: &mut Diagnostics,
 ) -> Option<WithCode<AuthPlugin>> {
     let name = name?;
     let folder = place.folder("plugins/auth");
-    let key = format!("`auth: {name}` of {named_in}");
-    let (item, file) = folder.one(prefix::AUTH, name, &key, AuthPlugin::read, told)?;
+    let wanted = Wanted::by(format!("`auth: {name}` of {}", origin.file));
+    let (item, origin) = folder.one(prefix::AUTH, name, &wanted, AuthPlugin::read, told)?;
     let program = match &item.code {
-        AuthCode::Own(code) => coded(place, code, &file, told)?,
+        AuthCode::Own(code) => coded(place, code, &origin, told)?,
         _ => None,
     };
     Some(WithCode { item, program })
@@ -117,17 +117,23 @@ fn auth(
 fn coded(
     place: &Place,
     code: &Code,
-    file: &str,
+    origin: &Origin,
     told: &mut Diagnostics,
 ) -> Option<Option<PathBuf>> {
     match place.program(code) {
         Ok(program) => Some(program),
         Err(mut fault) => {
-            fault.message = format!("{file}: {}", fault.message);
+            fault.message = format!("{}: {}", origin.file, fault.message);
             told.push(fault);
             None
         }
     }
+}
+
+/// Reads every plugin of a service whose own file cannot say which it names, for their faults.
+fn all_plugins(place: &Place, told: &mut Diagnostics) {
+    let auth = place.folder("plugins/auth");
+    auth.all(prefix::AUTH, AuthPlugin::read, told);
 }
 
 /// What was loaded, and warnings; or all that is wrong.

@@ -157,7 +157,17 @@ fn faults_of_all_files_come_at_once() {
         .replace("slots: 1\n", "")
         },
     );
+    edit(
+        &dir,
+        "conf/target/test/named_target_template.yaml",
+        |text| text.replace("install_path:", "instal_path:"),
+    );
     let first = told(&dir, load_installer(&place(&dir), DEFAULT_NAME));
+    edit(
+        &dir,
+        "conf/target/test/named_target_template.yaml",
+        |text| text.replace("instal_path:", "install_path:"),
+    );
     edit(
         &dir,
         "conf/installer/release_installer_template.yaml",
