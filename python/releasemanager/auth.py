@@ -1,5 +1,6 @@
 """The base class of auth plugins."""
 
+from deployerlib.config import Settings
 from deployerlib.log import Log
 
 
@@ -7,7 +8,12 @@ class AuthPlugin:
     """Says who somebody is, and what they may do. A subclass overrides both methods.
 
     One object serves one call; what it must remember belongs in the module or on disk.
+
+    self.config   the plugin's configuration: a dict whose keys can be read as attributes too
+    self.log      a logger
     """
+
+    config = Settings()
 
     def __init__(self, call=None):
         self.log = Log(type(self).__name__, call)

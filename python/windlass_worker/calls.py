@@ -4,7 +4,7 @@ import inspect
 import threading
 
 from deployerlib.command import Command
-from deployerlib.config import Config
+from deployerlib.config import Config, Settings
 from deployerlib.generator import Generator
 from deployerlib.remotehost import RemoteHost, Result
 from releasemanager.auth import AuthPlugin
@@ -113,16 +113,17 @@ class Calls:
         return {"version": self._install_behaviour(params, call).reset_version()}
 
     def authenticate(self, params, call):
-        identity = self._find(AuthPlugin, None)(call).authenticate(_get(params, "credentials"))
+        plugin = self._auth_plugin(params, call)
+        identity = plugin.authenticate(_get(params, "credentials"))
         return None if not identity else {"identity": identity}
 
     def authorize(self, params, call):
-        cls = self._find(AuthPlugin, None)
+        plugin = self._auth_plugin(params, call)
         keys = ("identity", "action", "project", "environment", "target")
-        answer = cls(call).authorize(*(params.get(key) for key in keys))
+        answer = plugin.authorize(*(params.get(key) for key in keys))
         if answer is True:
             return True
-        reason = answer if isinstance(answer, str) and answer else "denied by " + cls.__name__
+        reason = answer if isinstance(answer, str) and answer else "denied by " + type(plugin).__name__
         return {"denied": reason}
 
     def _new_command(self, params, call):
@@ -149,6 +150,11 @@ class Calls:
         with self._lock:
             identity, command = self._instances.get(_get(params, "instance"), (None, None))
         return command if identity == _identity(params) else None
+
+    def _auth_plugin(self, params, call):
+        plugin = self._find(AuthPlugin, params.get("plugin"))(call)
+        plugin.config = Settings(params.get("config") or {})
+        return plugin
 
     def _install_behaviour(self, params, call):
         cls = self._find(InstallBehavior, _get(params, "behaviour"))

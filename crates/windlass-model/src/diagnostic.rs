@@ -33,7 +33,7 @@ impl Source {
         &self.text
     }
 
-    /// The same text with the characters of `span` as stars: for a message about a secret that was written openly.
+    /// The same text with the bytes of `span` as stars: for a message about a secret that was written openly.
     pub fn masked(&self, span: Span) -> Arc<Self> {
         let (start, end) = (span.start as usize, span.end as usize);
         let masked = match (
@@ -42,8 +42,15 @@ impl Source {
             self.text.get(end..),
         ) {
             (Some(head), Some(secret), Some(tail)) => {
-                let star = |c: char| if matches!(c, '\n' | '\r') { c } else { '*' };
-                let stars: String = secret.chars().map(star).collect();
+                // As many bytes as before, so that other places stay right.
+                let star = |byte: u8| {
+                    if matches!(byte, b'\n' | b'\r') {
+                        byte.into()
+                    } else {
+                        '*'
+                    }
+                };
+                let stars: String = secret.bytes().map(star).collect();
                 format!("{head}{stars}{tail}")
             }
             _ => String::new(),

@@ -1,13 +1,14 @@
 //! Pure data of Windlass: no I/O, no async, no printing.
 //!
 //! Everything that crosses from one part to another is a value that is defined here: what a person wrote
-//! ([`tree`], [`config`], [`tasklist`]), what is done to a host ([`step`]), what came of it ([`outcome`]),
+//! ([`tree`], [`config`], [`installation`], [`tasklist`]), what is done to a host ([`step`]), what came of it ([`outcome`]),
 //! what is told about it ([`event`]), and what is wrong with an input ([`diagnostic`]).
 
 pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod ids;
+pub mod installation;
 pub mod outcome;
 pub mod package;
 pub mod receipt;

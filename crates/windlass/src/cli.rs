@@ -103,10 +103,14 @@ pub(crate) enum Verb {
     Commands(verbs::commands::Commands),
     /// List the generators: what a config's `platform` may name
     Generators(verbs::generators::Generators),
+    /// Write the directory of a manager, a builder or an installer, ready to be started
+    Generate(verbs::generate::Generate),
     /// Print the JSON Schema of a format
     Schema(verbs::schema::Schema),
     /// Deploy a sample service to this machine and show it answer
     Quickstart(verbs::quickstart::Quickstart),
+    /// Print the folder of the Python package that plugins and scripts import
+    Python(verbs::python::Python),
     /// Print completions for a shell
     Completions(verbs::completions::Completions),
     /// Print the manual page

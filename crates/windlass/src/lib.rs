@@ -6,6 +6,12 @@ mod choice;
 mod cli;
 mod ending;
 mod given;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what is loaded is for whoever starts a service"
+)]
+mod installation;
 mod locking;
 mod making;
 mod origin;
@@ -17,6 +23,7 @@ mod quickstart;
 mod record;
 mod reporters;
 mod resuming;
+mod scaffold;
 mod session;
 mod site;
 mod surroundings;

@@ -84,8 +84,10 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Hosts(verb) => verb.run(program).await,
         Verb::Commands(verb) => verb.run(program),
         Verb::Generators(verb) => verb.run(program),
+        Verb::Generate(verb) => verb.run(program),
         Verb::Schema(verb) => verb.run(program),
         Verb::Quickstart(verb) => verb.run(program).await,
+        Verb::Python(verb) => verb.run(program),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     }
@@ -101,9 +103,23 @@ fn with_seed_names(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let verb = match called.as_deref() {
         Some("deploy" | "deploy.py") => "deploy",
         Some("build_tasklist" | "build_tasklist.py") => "plan",
+        Some("relman_ctl" | "relman_ctl.py") => return with_seed_form(arguments),
         _ => return arguments,
     };
     arguments.insert(1, verb.into());
+    arguments
+}
+
+/// `relman_ctl generate` writes the seed's trees, unless another form is asked for.
+fn with_seed_form(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_form = |a: &OsString| {
+        a.to_str()
+            .is_some_and(|a| a == "--format" || a.starts_with("--format="))
+    };
+    let verb = arguments.iter().position(|a| a == "generate");
+    if let Some(verb) = verb.filter(|_| !arguments.iter().any(is_form)) {
+        arguments.insert(verb + 1, "--format=xml".into());
+    }
     arguments
 }
 
@@ -127,6 +143,24 @@ mod tests {
             called("build_tasklist"),
             ["build_tasklist", "plan", "--config"]
         );
+        assert_eq!(called("relman_ctl"), ["relman_ctl", "--config"]);
+        let relman = |arguments: &[&str]| {
+            let all = arguments.iter().map(OsString::from).collect();
+            let with = with_seed_names(all).into_iter();
+            with.map(|a| a.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            relman(&["/bin/relman_ctl", "generate", "manager", "m"]),
+            [
+                "/bin/relman_ctl",
+                "generate",
+                "--format=xml",
+                "manager",
+                "m"
+            ]
+        );
+        let chosen = ["relman_ctl", "generate", "manager", "m", "--format=yaml"];
+        assert_eq!(relman(&chosen), chosen);
         assert_eq!(called("windlass"), ["windlass", "--config"]);
     }
 

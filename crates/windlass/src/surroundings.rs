@@ -18,6 +18,8 @@ pub(crate) struct Surroundings {
     pub(crate) state: PathBuf,
     /// Where the carried Python package is unpacked: `$XDG_CACHE_HOME/windlass`.
     pub(crate) cache: PathBuf,
+    /// This program, absolute.
+    pub(crate) binary: PathBuf,
     /// The working directory.
     pub(crate) directory: PathBuf,
     /// Whether standard error is a terminal that can show progress.
@@ -62,6 +64,7 @@ impl Surroundings {
             agent_socket: path("SSH_AUTH_SOCK"),
             state: below_home("XDG_STATE_HOME", ".local/state"),
             cache: below_home("XDG_CACHE_HOME", ".cache"),
+            binary: std::env::current_exe()?,
             directory: std::env::current_dir()?,
             is_terminal: std::io::stderr().is_terminal()
                 && path("TERM").is_some_and(|t| t.as_os_str() != "dumb"),

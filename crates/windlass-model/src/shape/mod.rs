@@ -1,6 +1,7 @@
 //! What a map of arguments must look like, made from a JSON Schema; finds every fault at once.
 
 mod check;
+mod fit;
 mod schema;
 
 #[cfg(test)]
@@ -42,6 +43,12 @@ impl Shape {
         Self {
             schema: schema::Schema::compile(schema),
         }
+    }
+
+    /// For a map that was read from XML: texts become the numbers and truths that are wanted, single values the lists. What
+    /// does not fit stays as it is, for [`Shape::check`] to tell.
+    pub fn fit(&self, map: &mut Map) {
+        fit::map(&self.schema, map);
     }
 
     /// Every unknown key (with the nearest known one), missing key and wrong type in `map`. Where a task is checked

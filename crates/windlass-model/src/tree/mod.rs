@@ -1,4 +1,4 @@
-//! One tree for what people write, in YAML or JSON: every node knows where it stands.
+//! One tree for what people write, in YAML, JSON or XML: every node knows where it stands.
 //!
 //! Text is parsed once into [`Node`]s, checked against [`crate::shape`], then decoded into types by
 //! [`decode`]. Messages can so point at the character that is wrong.
@@ -9,6 +9,7 @@ mod json;
 mod scalar;
 mod secret;
 pub(crate) mod write;
+pub mod xml;
 mod yaml;
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+"""The build behaviours of this builder: one file for each project."""
