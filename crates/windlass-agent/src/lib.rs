@@ -5,4 +5,5 @@
 
 pub mod fence;
 pub mod scratch;
+pub mod service;
 pub mod work;

@@ -208,7 +208,16 @@ impl Connection {
 
     /// `GET`, with an answer in JSON.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, WireError> {
-        let request = self.request(Method::GET, path).timeout(ANSWER);
+        self.get_within(path, Duration::ZERO).await
+    }
+
+    /// As [`Connection::get`], where the manager may take so much longer.
+    pub async fn get_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        wait: Duration,
+    ) -> Result<T, WireError> {
+        let request = self.request(Method::GET, path).timeout(ANSWER + wait);
         self.answer(self.send(request).await?).await
     }
 

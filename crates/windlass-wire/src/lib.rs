@@ -3,6 +3,4 @@
 pub mod agent;
 pub mod connection;
 pub mod rest;
-//! What goes over the wire between clients, managers and agents: formats and types, no I/O.
-
 pub mod xmlrpc;

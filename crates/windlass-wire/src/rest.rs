@@ -64,6 +64,8 @@ pub struct TransactionDetail {
     pub transaction: TransactionView,
     /// Its jobs.
     pub jobs: Vec<JobView>,
+    /// Grows with everything that is recorded about it.
+    pub version: u64,
 }
 
 /// An entry of a history.
@@ -214,6 +216,18 @@ impl Client {
         self.connection
             .get(&format!("api/v1/transactions/{id}"))
             .await
+    }
+
+    /// The same, as soon as something is recorded that `seen` did not have, or after some seconds all the same.
+    pub async fn news(
+        &self,
+        seen: &TransactionDetail,
+        wait: u32,
+    ) -> Result<TransactionDetail, WireError> {
+        let (id, version) = (&seen.transaction.transaction, seen.version);
+        let path = format!("api/v1/transactions/{id}?after={version}&wait={wait}");
+        let wait = std::time::Duration::from_secs(u64::from(wait));
+        self.connection.get_within(&path, wait).await
     }
 
     /// The newest transactions first.

@@ -1,0 +1,289 @@
+//! The loop of one manager.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use windlass_engine::interrupt::{Interrupter, interrupt};
+use windlass_model::release::JobId;
+use windlass_model::step::Level;
+use windlass_wire::agent::{AgentClient, Held, PROTOCOL, Poll, Polled, Register, Registered};
+use windlass_wire::connection::{Connection, WireError};
+
+use super::{Shared, credential, errand};
+
+/// How long a poll waits for news when nothing is in hand, in seconds.
+const IDLE_POLL: u32 = 30;
+/// The first pause before a manager that did not answer is asked again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Jobs in hand: their leases, and how they are stopped.
+pub(super) type InHand = Arc<Mutex<BTreeMap<JobId, (u64, Interrupter)>>>;
+
+/// Serves one manager until it is told to stop.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    connection: Connection,
+    mut stop: watch::Receiver<bool>,
+) {
+    let looping = Loop {
+        url: connection.url().to_owned(),
+        client: AgentClient::new(connection),
+        in_hand: InHand::default(),
+        jobs: JoinSet::new(),
+        shared,
+    };
+    let mut looping = looping;
+    {
+        let mut stopped = stop.clone();
+        tokio::select! {
+            () = looping.run() => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    }
+    let _ = stop.wait_for(|stop| *stop).await;
+    looping.end().await;
+}
+
+struct Loop {
+    shared: Arc<Shared>,
+    url: String,
+    client: AgentClient,
+    in_hand: InHand,
+    jobs: JoinSet<()>,
+}
+
+/// Why a registration ended.
+enum Over {
+    /// It is to be made again.
+    Again,
+    /// Another agent of this name took its place.
+    Replaced(String),
+}
+
+impl Loop {
+    async fn run(&mut self) {
+        loop {
+            let registered = self.register().await;
+            match self.poll(registered).await {
+                Over::Again => {}
+                Over::Replaced(why) => {
+                    let message =
+                        format!("{}: {why}; this one asks for no more work there", self.url);
+                    return self.shared.log(Level::Error, &message);
+                }
+            }
+        }
+    }
+
+    fn held(&self) -> Vec<Held> {
+        let in_hand = match self.in_hand.lock() {
+            Ok(in_hand) => in_hand,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let held = |(job, (epoch, _)): (&JobId, &(u64, Interrupter))| Held {
+            job: job.clone(),
+            epoch: *epoch,
+        };
+        in_hand.iter().map(held).collect()
+    }
+
+    /// Registers; a manager that does not answer, or does not want it, is asked again for as long as it takes.
+    async fn register(&mut self) -> Registered {
+        let mut pause = FIRST_PAUSE;
+        let mut told = String::new();
+        loop {
+            match self.try_register().await {
+                Ok(registered) => {
+                    let message = format!("registered with {}", self.url);
+                    self.shared.log(Level::Info, &message);
+                    return registered;
+                }
+                Err(why) => {
+                    if why != told {
+                        let message = format!("cannot register, and tries again: {why}");
+                        self.shared.log(Level::Warning, &message);
+                        told = why;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn try_register(&mut self) -> Result<Registered, String> {
+        let agent = &self.shared.agent;
+        let kept = credential::load(&agent.directory, &self.url);
+        let kept = kept.map_err(|e| format!("the credential for {}: {e}", self.url))?;
+        let mut register = Register {
+            protocol: PROTOCOL,
+            kind: agent.advertisement.kind(),
+            name: agent.name.clone(),
+            incarnation: self.shared.incarnation.clone(),
+            token: agent.token.clone().filter(|_| kept.is_none()),
+            slots: agent.slots,
+            advertisement: agent.advertisement.clone(),
+            held: self.held(),
+        };
+        let client = self.client.with_credential(kept.clone());
+        let registered = match client.register(&register).await {
+            // The manager has lost it, or is another one: the token, or nothing, may do.
+            Err(WireError::Denied(_)) if kept.is_some() => {
+                register.token.clone_from(&agent.token);
+                self.client.register(&register).await
+            }
+            registered => registered,
+        };
+        let registered = registered.map_err(|e| e.to_string())?;
+        let credential = match &registered.credential {
+            Some(new) => {
+                let stored = credential::store(&agent.directory, &self.url, new);
+                stored
+                    .map_err(|e| format!("the credential for {} cannot be kept: {e}", self.url))?;
+                Some(new.clone())
+            }
+            None => kept,
+        };
+        self.client = self.client.with_credential(credential);
+        Ok(registered)
+    }
+
+    /// Polls until the registration is over.
+    async fn poll(&mut self, registered: Registered) -> Over {
+        self.revoke(&registered.drop);
+        self.probe(&registered.probe).await;
+        let renew = (registered.lease_seconds / 3).clamp(1, IDLE_POLL);
+        let mut pause = FIRST_PAUSE;
+        let mut freed = self.shared.freed.subscribe();
+        loop {
+            while self.jobs.try_join_next().is_some() {}
+            let held = self.held();
+            let free = u32::try_from(self.shared.slots.available_permits()).unwrap_or(u32::MAX);
+            let poll = Poll {
+                incarnation: self.shared.incarnation.clone(),
+                free,
+                wait_seconds: if held.is_empty() && free > 0 {
+                    IDLE_POLL
+                } else {
+                    renew
+                },
+                held,
+            };
+            freed.mark_unchanged();
+            let polled = tokio::select! {
+                polled = self.client.poll(&poll) => polled,
+                // A poll that can bring no job may be dropped for one that can.
+                _ = freed.changed(), if free == 0 => continue,
+            };
+            match polled {
+                Ok(polled) => {
+                    pause = FIRST_PAUSE;
+                    self.take(polled, registered.lease_seconds).await;
+                }
+                Err(WireError::Superseded(why)) => return Over::Replaced(why),
+                Err(WireError::Denied(_)) => return Over::Again,
+                Err(error) => {
+                    if pause == FIRST_PAUSE {
+                        let message = format!("no answer to a poll, which is tried again: {error}");
+                        self.shared.log(Level::Warning, &message);
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    if pause == LONGEST_PAUSE {
+                        return Over::Again;
+                    }
+                }
+            }
+        }
+    }
+
+    fn revoke(&self, jobs: &[JobId]) {
+        let in_hand = match self.in_hand.lock() {
+            Ok(in_hand) => in_hand,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        for job in jobs {
+            if let Some((_, interrupter)) = in_hand.get(job) {
+                let message = format!("job {job} is not wanted any more: it is stopped");
+                self.shared.log(Level::Warning, &message);
+                // Twice: at once.
+                interrupter.again();
+                interrupter.again();
+            }
+        }
+    }
+
+    async fn probe(&self, jobs: &[JobId]) {
+        for job in jobs {
+            if self.held().iter().any(|held| held.job == *job) {
+                continue;
+            }
+            let verdict = self.shared.agent.worker.probe(job).await;
+            let message = format!("job {job}, as the journal here has it: {}", told(&verdict));
+            self.shared.log(Level::Info, &message);
+            if let Err(error) = self.client.probed(job, verdict).await {
+                self.shared
+                    .log(Level::Warning, &format!("job {job}: {error}"));
+            }
+        }
+    }
+
+    async fn take(&mut self, polled: Polled, lease_seconds: u32) {
+        self.revoke(&polled.revoked);
+        self.probe(&polled.probe).await;
+        for given in polled.jobs {
+            // Another manager's job may have taken the slot: the lease runs out, and the job goes to somebody else.
+            let Ok(permit) = self.shared.slots.clone().try_acquire_owned() else {
+                continue;
+            };
+            let (interrupter, interrupt) = interrupt();
+            let lease = Duration::from_secs(u64::from(lease_seconds));
+            if let Ok(mut in_hand) = self.in_hand.lock() {
+                in_hand.insert(given.job.clone(), (given.epoch, interrupter));
+            }
+            let (shared, client, in_hand) = (
+                self.shared.clone(),
+                self.client.clone(),
+                self.in_hand.clone(),
+            );
+            self.jobs.spawn(async move {
+                let job = given.job.clone();
+                errand::run(&shared, client, given, interrupt, lease).await;
+                if let Ok(mut in_hand) = in_hand.lock() {
+                    in_hand.remove(&job);
+                }
+                drop(permit);
+                shared.freed.send_modify(|n| *n += 1);
+            });
+        }
+    }
+
+    /// Stops what runs, and waits for it.
+    async fn end(mut self) {
+        if let Ok(in_hand) = self.in_hand.lock() {
+            for (_, interrupter) in in_hand.values() {
+                // Twice: at once.
+                interrupter.again();
+                interrupter.again();
+            }
+        }
+        let all = async { while self.jobs.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
+    }
+}
+
+fn told(verdict: &windlass_model::release::machine::Verdict) -> String {
+    use windlass_model::release::machine::Verdict;
+    match verdict {
+        Verdict::NotBegun => "not begun".into(),
+        Verdict::Done { .. } => "done".into(),
+        Verdict::Failed { why } => format!("failed: {why}"),
+        Verdict::Running { epoch } => format!("goes on under epoch {epoch}"),
+        Verdict::Unknown { why } => format!("unknown: {why}"),
+    }
+}

@@ -1,0 +1,140 @@
+//! An agent as a service: it registers with its managers, asks them for work, does it, and says what came of it.
+//!
+//! One loop a manager; they share the agent's slots. Every call to a manager may be lost: it is made again until it is
+//! answered, and the manager answers a repeated one the same way. A manager that is down is waited for.
+
+mod credential;
+mod errand;
+mod log;
+mod manager;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use windlass_engine::interrupt::Interrupt;
+use windlass_model::release::machine::Verdict;
+use windlass_model::release::{
+    Advertisement, AgentName, BuildSpec, Epoch, Index, InstallSpec, InstalledRow, JobId, TargetName,
+};
+use windlass_model::step::Level;
+use windlass_wire::connection::Connection;
+
+/// Takes lines for the log: level, message.
+pub type Log = Arc<dyn Fn(Level, &str) + Send + Sync>;
+
+/// A build that succeeded.
+pub struct BuiltFiles {
+    /// Its table of contents.
+    pub index: Index,
+    /// The resource of each target.
+    pub files: std::collections::BTreeMap<TargetName, PathBuf>,
+    /// Kept until the files are uploaded.
+    pub keep: Box<dyn Send + Sync>,
+}
+
+/// How an install ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InstallEnd {
+    /// What is where now.
+    Installed(Vec<InstalledRow>),
+    /// Why it failed, and what it left where all the same.
+    Failed(String, Vec<InstalledRow>),
+    /// What to look at.
+    Unknown(String),
+}
+
+/// Where a job's work goes on.
+pub struct Work<'a> {
+    /// Its id.
+    pub job: &'a JobId,
+    /// Its lease.
+    pub epoch: Epoch,
+    /// What it prints is appended to this file.
+    pub log: &'a Path,
+    /// It is not wanted any more.
+    pub interrupt: Interrupt,
+}
+
+/// What an agent can do. Jobs run concurrently, as many as it has slots; dropping the future of one must end its work.
+#[async_trait]
+pub trait Worker: Send + Sync {
+    /// Builds. An error is why it failed.
+    async fn build(&self, spec: &BuildSpec, work: Work<'_>) -> Result<BuiltFiles, String>;
+    /// Installs a resource, whose digest was verified. Must refuse what its own fence says is old.
+    async fn install(&self, spec: &InstallSpec, resource: &Path, work: Work<'_>) -> InstallEnd;
+    /// What its own journal knows of a job that it does not have in hand.
+    async fn probe(&self, job: &JobId) -> Verdict;
+}
+
+/// What an agent is made of.
+pub struct Agent {
+    /// Unique among agents of its kind.
+    pub name: AgentName,
+    /// What it advertises.
+    pub advertisement: Advertisement,
+    /// Jobs at once, 1 or more.
+    pub slots: u32,
+    /// Its managers.
+    pub managers: Vec<Connection>,
+    /// A one-time token, for managers that want one.
+    pub token: Option<String>,
+    /// What it keeps for itself: credentials, resources that are fetched, logs. Private to its user.
+    pub directory: PathBuf,
+    /// What it can do.
+    pub worker: Arc<dyn Worker>,
+    /// Takes lines for the log.
+    pub log: Log,
+}
+
+/// What the loops of an agent share.
+struct Shared {
+    agent: Agent,
+    incarnation: String,
+    slots: Arc<Semaphore>,
+    /// Changes whenever a slot comes free.
+    freed: watch::Sender<u64>,
+}
+
+impl Agent {
+    /// Serves until `stop` becomes true; then no more work is taken, what runs is stopped, and it ends.
+    pub async fn serve(self, stop: watch::Receiver<bool>) -> Result<(), String> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(|e| format!("no random numbers: {e}"))?;
+        let incarnation = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        for folder in ["resources", "logs", "managers"] {
+            let path = self.directory.join(folder);
+            credential::private_folder(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        (self.log)(
+            Level::Info,
+            &format!(
+                "{} {}: {}",
+                self.advertisement.kind().as_str(),
+                self.name,
+                self.advertisement
+            ),
+        );
+        let slots = Arc::new(Semaphore::new(self.slots.max(1) as usize));
+        let shared = Arc::new(Shared {
+            incarnation,
+            slots,
+            freed: watch::Sender::new(0),
+            agent: self,
+        });
+        let mut loops = JoinSet::new();
+        for connection in shared.agent.managers.clone() {
+            loops.spawn(manager::serve(shared.clone(), connection, stop.clone()));
+        }
+        while loops.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn log(&self, level: Level, message: &str) {
+        (self.agent.log)(level, message);
+    }
+}

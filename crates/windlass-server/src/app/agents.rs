@@ -1,0 +1,244 @@
+//! Agents: who they are, what they advertise.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use windlass_model::release::{Advertisement, AgentKind, AgentName, Project, Whole};
+use windlass_model::step::Level;
+use windlass_store::{AgentState, Registration};
+use windlass_wire::agent::{PROTOCOL, Register, Registered};
+
+use super::route::Known;
+use super::{App, AppError, AppResult};
+
+/// How long a token for an agent is good, in seconds.
+const TOKEN_SECONDS: u32 = 3600;
+
+/// An agent that showed its credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentLogin {
+    /// Builder or installer.
+    pub kind: AgentKind,
+    /// Its name.
+    pub name: AgentName,
+}
+
+/// What is stored of a secret that was made at random: it cannot be guessed, so one hash is enough.
+fn hash(secret: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
+}
+
+/// A new credential: it says whose it is, and 32 random bytes in hex.
+fn credential_of(register: &Register) -> AppResult<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| AppError::Unavailable(format!("no random numbers: {e}")))?;
+    let secret = data_encoding::HEXLOWER.encode(&bytes);
+    Ok(format!(
+        "{}:{}:{secret}",
+        register.kind.as_str(),
+        register.name
+    ))
+}
+
+impl App {
+    /// Whose credential that is.
+    pub async fn agent_of(&self, credential: &str) -> AppResult<AgentLogin> {
+        let wrong =
+            || AppError::Unauthenticated("no agent has this credential: register again".into());
+        let mut parts = credential.splitn(3, ':');
+        let (Some(kind), Some(name)) = (parts.next(), parts.next()) else {
+            return Err(wrong());
+        };
+        let kind = AgentKind::from_name(kind).ok_or_else(wrong)?;
+        let name: AgentName = name.parse().map_err(|_| wrong())?;
+        let agent = self.store().agent(kind, &name).await?.ok_or_else(wrong)?;
+        if agent
+            .credential_hash
+            .is_none_or(|known| known != hash(credential))
+        {
+            return Err(wrong());
+        }
+        Ok(AgentLogin { kind, name })
+    }
+
+    /// Makes a one-time token, with which an agent may join; gives it with the seconds that it is good for.
+    pub async fn agent_token(&self) -> AppResult<(String, u32)> {
+        let time = Duration::from_secs(u64::from(TOKEN_SECONDS));
+        let token = self.store().create_token("agent", "", time).await?;
+        Ok((token, TOKEN_SECONDS))
+    }
+
+    /// Takes an agent in. It shows the credential that it has, or a token; from loopback it needs neither.
+    pub async fn register(
+        &self,
+        register: Register,
+        credential: Option<&str>,
+        address: &str,
+        loopback: bool,
+    ) -> AppResult<Registered> {
+        if register.protocol != PROTOCOL {
+            return Err(AppError::Malformed(format!(
+                "the agent speaks version {} of the protocol, and this manager {PROTOCOL}: make both one version",
+                register.protocol
+            )));
+        }
+        if register.kind != register.advertisement.kind() {
+            return Err(AppError::Malformed(
+                "a builder advertises projects, an installer environments".into(),
+            ));
+        }
+        let who = format!("{} {}", register.kind.as_str(), register.name);
+        let known = self.store().agent(register.kind, &register.name).await?;
+        let shown = credential.map(hash);
+        let is_its_own =
+            shown.is_some() && known.as_ref().is_some_and(|a| a.credential_hash == shown);
+        let new = match (is_its_own, &register.token) {
+            (true, _) => None,
+            (false, Some(token)) => {
+                let taken = self.store().take_token("agent", token).await?;
+                if taken.is_none() {
+                    self.log(
+                        Level::Warning,
+                        &format!("{address}: {who}: a token that is not good"),
+                    );
+                    return Err(AppError::Unauthenticated(
+                        "the token is not good, or no more: make one with `windlass agents token`"
+                            .into(),
+                    ));
+                }
+                Some(credential_of(&register)?)
+            }
+            (false, None) if loopback && !self.settings().tokens_on_loopback => {
+                Some(credential_of(&register)?)
+            }
+            (false, None) => {
+                self.log(Level::Warning, &format!("{address}: {who}: no credential"));
+                return Err(AppError::Unauthenticated(
+                    "an agent from another machine joins with a token: make one with `windlass agents token`".into(),
+                ));
+            }
+        };
+        self.tell_unknown(&register.advertisement, &who);
+        let registration = Registration {
+            name: register.name.clone(),
+            incarnation: register.incarnation.clone(),
+            slots: register.slots,
+            advertisement: register.advertisement.clone(),
+            credential_hash: new.as_deref().map(hash).or(shown.filter(|_| is_its_own)),
+        };
+        self.store().register(registration).await?;
+        self.log(
+            Level::Info,
+            &format!(
+                "registration from {who} at {address}: {}",
+                register.advertisement
+            ),
+        );
+        let login = AgentLogin {
+            kind: register.kind,
+            name: register.name,
+        };
+        let (keep, drop, probe) = self.take_up(&login, &register.held).await?;
+        self.inner.wake.scheduler();
+        Ok(Registered {
+            credential: new,
+            cluster: self.store().cluster_id().to_owned(),
+            lease_seconds: u32::try_from(self.settings().lease.as_secs()).unwrap_or(u32::MAX),
+            keep,
+            drop,
+            probe,
+        })
+    }
+
+    /// Warns of what an agent advertises and the manager's config does not know.
+    fn tell_unknown(&self, advertisement: &Advertisement, who: &str) {
+        let settings = self.settings();
+        match advertisement {
+            Advertisement::Projects(projects) => {
+                for project in projects
+                    .iter()
+                    .filter(|p| !settings.projects.contains_key(*p))
+                {
+                    let message =
+                        format!("{who} builds project {project}, which is not configured here");
+                    self.log(Level::Warning, &message);
+                }
+            }
+            Advertisement::Environments(environments) => {
+                let known = |target| {
+                    settings
+                        .projects
+                        .values()
+                        .any(|p| p.targets.contains(target))
+                };
+                let targets = environments.values().flatten();
+                let unknown: std::collections::BTreeSet<_> =
+                    targets.filter(|t| !known(t)).collect();
+                for target in unknown {
+                    let message =
+                        format!("{who} installs into {target}, which no project here has");
+                    self.log(Level::Warning, &message);
+                }
+            }
+        }
+    }
+
+    /// What routing knows of the agents.
+    pub(super) async fn known_agents(&self) -> AppResult<Vec<Known>> {
+        let registered = self.store().registrations().await?;
+        let known = registered.into_iter().map(|agent| Known {
+            kind: agent.kind,
+            name: agent.name,
+            draining: agent.state == AgentState::Draining,
+            advertisement: agent.advertisement,
+        });
+        Ok(known.collect())
+    }
+
+    /// Wakes the builders of a project.
+    pub(super) async fn wake_builders(&self, project: &Project) {
+        let Ok(agents) = self.known_agents().await else {
+            return;
+        };
+        for agent in agents.iter().filter(|a| a.advertisement.builds(project)) {
+            self.inner.wake.agent(agent.kind, &agent.name);
+        }
+    }
+
+    /// Wakes the agents that jobs of a transaction wait for.
+    pub(super) fn wake_agents_of(&self, whole: &Whole) {
+        for job in &whole.jobs {
+            if let Some(agent) = job.agent.as_ref().filter(|_| !job.state.is_settled()) {
+                self.inner.wake.agent(job.kind, agent);
+            }
+        }
+    }
+
+    /// Forgets an agent; gives whether there was one. What it had in hand expires.
+    pub async fn remove_agent(&self, kind: AgentKind, name: &AgentName) -> AppResult<bool> {
+        let removed = self.store().remove(kind, name).await?;
+        if removed {
+            self.log(Level::Info, &format!("{} {name} removed", kind.as_str()));
+        }
+        Ok(removed)
+    }
+
+    /// Gives an agent no more work, or work again; gives whether there is such an agent.
+    pub async fn drain_agent(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+        draining: bool,
+    ) -> AppResult<bool> {
+        let state = if draining {
+            AgentState::Draining
+        } else {
+            AgentState::Active
+        };
+        let found = self.store().set_state(kind, name, state).await?;
+        self.inner.wake.agent(kind, name);
+        self.inner.wake.scheduler();
+        Ok(found)
+    }
+}

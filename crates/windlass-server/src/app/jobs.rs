@@ -1,0 +1,510 @@
+//! What agents do: they ask for work, begin it, end it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use windlass_model::release::machine::{self, Refusal, Verdict};
+use windlass_model::release::{
+    Advertisement, AgentKind, BuildSpec, Digest, Epoch, Index, InstallSpec, Job, JobId, JobSpec,
+    Request, TransactionId, Whole,
+};
+use windlass_model::step::Level;
+use windlass_store::{ChangeError, InstalledFilter, Upload};
+use windlass_wire::agent::{Finish, Given, Held, LONGEST_WAIT, Outcome, Poll, Polled};
+
+use super::{AgentLogin, App, AppError, AppResult};
+
+/// Jobs that one poll gives at most.
+const JOBS_A_POLL: u32 = 64;
+/// A job whose lease was not renewed is looked for so often at least, even if no signal came.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Renews what an agent holds, and gives it work as soon as there is some; waits for it as long as the poll says.
+    pub async fn poll(&self, login: &AgentLogin, poll: Poll, address: &str) -> AppResult<Polled> {
+        let agent = self.store().agent(login.kind, &login.name).await?;
+        let agent = agent.ok_or_else(|| AppError::Unauthenticated("register again".into()))?;
+        if agent.incarnation != poll.incarnation {
+            return Err(AppError::Superseded(format!(
+                "another {} of the name {} registered since",
+                login.kind.as_str(),
+                login.name
+            )));
+        }
+        self.store().seen(login.kind, &login.name).await?;
+        let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(LONGEST_WAIT)));
+        let end = Instant::now() + wait;
+        let mut stopping = self.inner.stopping.subscribe();
+        let mut polled = Polled {
+            revoked: self.renew(login, &poll.held).await?,
+            ..Polled::default()
+        };
+        let signal = self.inner.wake.of_agent(login.kind, &login.name);
+        loop {
+            // Waiting begins before looking, so that nothing that comes between is missed.
+            let mut woken = std::pin::pin!(signal.notified());
+            woken.as_mut().enable();
+            polled.probe = self.to_probe(login, &poll.held).await?;
+            if poll.free > 0 {
+                polled.jobs = self.lease_jobs(login, poll.free, address).await?;
+            }
+            let news =
+                !polled.jobs.is_empty() || !polled.probe.is_empty() || !polled.revoked.is_empty();
+            if news || Instant::now() >= end || *stopping.borrow() {
+                return Ok(polled);
+            }
+            let until = end.min(Instant::now() + LOOK_AGAIN);
+            tokio::select! {
+                _ = timeout_at(until, woken) => {}
+                _ = stopping.changed() => {}
+            }
+            if !poll.held.is_empty() {
+                polled.revoked = self.renew(login, &poll.held).await?;
+            }
+        }
+    }
+
+    /// Renews leases; gives the jobs that are not the agent's any more, or not wanted.
+    async fn renew(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+        let lease = self.lease();
+        let mut revoked = Vec::new();
+        for Held { job, epoch } in held {
+            let Some((transaction, _)) = self.store().job(job).await? else {
+                revoked.push(job.clone());
+                continue;
+            };
+            let (id, name, epoch) = (job.clone(), login.name.clone(), *epoch);
+            let change = move |whole: &mut Whole, now| {
+                let wanted = machine::renew(whole, &id, &name, epoch, now, lease)?;
+                Ok((wanted, Vec::new()))
+            };
+            match self.store().change(&transaction, change).await {
+                Ok(true) => {}
+                Ok(false) | Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {
+                    revoked.push(job.clone());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// Jobs of an installer whose outcome is not known here.
+    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+        if login.kind != AgentKind::Installer {
+            return Ok(Vec::new());
+        }
+        let jobs = self.store().unknown_of(login.kind, &login.name).await?;
+        let probe = jobs
+            .into_iter()
+            .filter(|(_, job)| !held.iter().any(|h| h.job == job.id));
+        Ok(probe.map(|(_, job)| job.id).collect())
+    }
+
+    async fn lease_jobs(
+        &self,
+        login: &AgentLogin,
+        free: u32,
+        address: &str,
+    ) -> AppResult<Vec<Given>> {
+        let Some(agent) = self.store().agent(login.kind, &login.name).await? else {
+            return Ok(Vec::new());
+        };
+        if agent.state == windlass_store::AgentState::Draining {
+            return Ok(Vec::new());
+        }
+        let projects = match &agent.advertisement {
+            Advertisement::Projects(projects) => projects.clone(),
+            Advertisement::Environments(_) => BTreeSet::new(),
+        };
+        let candidates = self
+            .store()
+            .leasable(login.kind, &login.name, &projects)
+            .await?;
+        let mut given = Vec::new();
+        for (transaction, job) in candidates {
+            if given.len() as u32 >= free.min(JOBS_A_POLL) {
+                break;
+            }
+            match self.lease_job(login, &transaction, &job, address).await {
+                Ok(Some(job)) => given.push(job),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(given)
+    }
+
+    /// Leases one job; none when somebody else was quicker.
+    async fn lease_job(
+        &self,
+        login: &AgentLogin,
+        transaction: &TransactionId,
+        job: &JobId,
+        address: &str,
+    ) -> AppResult<Option<Given>> {
+        let lease = self.lease();
+        let (id, login, address) = (job.clone(), login.clone(), address.to_owned());
+        let change = move |whole: &mut Whole, now| {
+            let who = (login.kind, &login.name, address.as_str());
+            let effects = machine::lease(whole, &id, who, now, lease)?;
+            Ok((whole.clone(), effects))
+        };
+        let whole = match self.store().change(transaction, change).await {
+            Ok(whole) => whole,
+            Err(
+                ChangeError::Refused(_) | ChangeError::NoTransaction | ChangeError::Busy { .. },
+            ) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(leased) = whole.job(job).cloned() else {
+            return Ok(None);
+        };
+        let spec = match leased.kind {
+            AgentKind::Builder => JobSpec::Build(self.build_spec(&whole)?),
+            AgentKind::Installer => JobSpec::Install(self.install_spec(&whole, &leased).await?),
+        };
+        self.inner.wake.transaction(transaction);
+        Ok(Some(Given {
+            job: leased.id,
+            epoch: leased.epoch,
+            spec,
+        }))
+    }
+
+    fn build_spec(&self, whole: &Whole) -> AppResult<BuildSpec> {
+        let transaction = &whole.transaction;
+        Ok(BuildSpec {
+            transaction: transaction.id.clone(),
+            project: transaction.project.clone(),
+            targets: self.targets_of(whole)?,
+            request: transaction.request.clone(),
+        })
+    }
+
+    /// The targets that a transaction is about: those of its project, or the components that were asked for.
+    fn targets_of(&self, whole: &Whole) -> AppResult<Vec<windlass_model::release::TargetName>> {
+        let transaction = &whole.transaction;
+        let request = Request::read(&transaction.request).ok();
+        if let Some(components) = request.and_then(|r| r.components) {
+            return Ok(components);
+        }
+        let settings = self.settings();
+        let project = settings.projects.get(&transaction.project).ok_or_else(|| {
+            AppError::Conflict(format!(
+                "project {} is not configured any more",
+                transaction.project
+            ))
+        })?;
+        Ok(project.targets.clone())
+    }
+
+    async fn install_spec(&self, whole: &Whole, job: &Job) -> AppResult<InstallSpec> {
+        let gone = |what: &str| AppError::Conflict(format!("{}: {what}", whole.transaction.id));
+        let transaction = &whole.transaction;
+        let environment = transaction
+            .environment
+            .clone()
+            .ok_or_else(|| gone("no environment"))?;
+        let id = transaction
+            .release
+            .clone()
+            .ok_or_else(|| gone("no release"))?;
+        let target = job.target.clone().ok_or_else(|| gone("no target"))?;
+        let release = self
+            .store()
+            .release(&id)
+            .await?
+            .ok_or_else(|| gone("its release is gone"))?;
+        let resource = release.index.targets.get(&target).cloned();
+        let resource = resource.ok_or_else(|| gone("the release has nothing for this target"))?;
+        let filter = InstalledFilter {
+            environment: Some(environment.clone()),
+            target: Some(target.clone()),
+            agent: job.agent.clone(),
+            project: None,
+        };
+        let rows = self.store().installed(&filter).await?;
+        let before = rows.into_iter().find(|row| row.release != id);
+        Ok(InstallSpec {
+            transaction: transaction.id.clone(),
+            sequence: transaction.sequence,
+            environment,
+            target,
+            release: id,
+            resource,
+            previous: before.map(|row| row.release),
+            request: transaction.request.clone(),
+        })
+    }
+
+    /// What an agent that registers had in hand: to go on with, to drop, to probe.
+    pub(super) async fn take_up(
+        &self,
+        login: &AgentLogin,
+        held: &[Held],
+    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<JobId>)> {
+        let drop = self.renew(login, held).await?;
+        let keep = held
+            .iter()
+            .filter(|h| !drop.contains(&h.job))
+            .cloned()
+            .collect();
+        let probe = self.to_probe(login, held).await?;
+        Ok((keep, drop, probe))
+    }
+
+    async fn transaction_of(&self, job: &JobId) -> AppResult<TransactionId> {
+        let found = self.store().job(job).await?;
+        let (transaction, _) =
+            found.ok_or_else(|| AppError::NotFound(format!("there is no job {job}")))?;
+        Ok(transaction)
+    }
+
+    /// An agent begins a job. Fenced.
+    pub async fn start(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        epoch: Epoch,
+        address: &str,
+    ) -> AppResult<()> {
+        let transaction = self.transaction_of(job).await?;
+        let lease = self.lease();
+        let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let change = move |whole: &mut Whole, now| {
+            let effects = machine::start(whole, &id, (&name, &from), epoch, now, lease)?;
+            Ok(((), effects))
+        };
+        self.store().change(&transaction, change).await?;
+        self.log(
+            Level::Info,
+            &format!("{transaction}: job {job} started by {}", login.name),
+        );
+        self.inner.wake.transaction(&transaction);
+        Ok(())
+    }
+
+    /// An agent is done with a job.
+    pub async fn finish(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        finish: Finish,
+        address: &str,
+    ) -> AppResult<()> {
+        let transaction = self.transaction_of(job).await?;
+        let outcome = match finish.outcome {
+            Outcome::Built { index } => self.checked(&transaction, index).await?,
+            other => other,
+        };
+        let epoch = finish.epoch;
+        let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let change = move |whole: &mut Whole, now| {
+            let who = (&name, from.as_str());
+            let effects = match outcome.clone() {
+                Outcome::Built { index } => machine::built(whole, &id, who, epoch, index, now)?,
+                Outcome::Installed { rows } => {
+                    machine::installed(whole, &id, who, epoch, rows, now)?
+                }
+                Outcome::Failed { why, rows } => {
+                    machine::failed(whole, &id, who, epoch, (&why, rows), now)?
+                }
+                Outcome::Unknown { why } => machine::unknown(whole, &id, who, epoch, &why, now)?,
+            };
+            Ok((whole.clone(), effects))
+        };
+        let whole = self.store().change(&transaction, change).await?;
+        self.told(&whole);
+        self.wake_agents_of(&whole);
+        self.changed(&transaction).await;
+        Ok(())
+    }
+
+    /// Whether an index has everything that was asked for; a build whose index has not has failed.
+    async fn checked(&self, transaction: &TransactionId, index: Index) -> AppResult<Outcome> {
+        let whole = self.store().whole(transaction).await?;
+        let whole = whole
+            .ok_or_else(|| AppError::NotFound(format!("there is no transaction {transaction}")))?;
+        let failed = |why: String| Outcome::Failed {
+            why,
+            rows: Vec::new(),
+        };
+        let targets = self.targets_of(&whole)?;
+        if let Some(missing) = targets.iter().find(|t| !index.targets.contains_key(*t)) {
+            return Ok(failed(format!(
+                "the build gave no file for target {missing}"
+            )));
+        }
+        for item in index.targets.values() {
+            match self.inner.blobs.has(&item.digest).await? {
+                None => {
+                    return Ok(failed(format!(
+                        "the blob of {} was not uploaded",
+                        item.name
+                    )));
+                }
+                Some(size) if size != item.size => {
+                    return Ok(failed(format!(
+                        "the blob of {} has {size} bytes, not {}",
+                        item.name, item.size
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Outcome::Built { index })
+    }
+
+    /// Logs where a transaction has come to.
+    pub(super) fn told(&self, whole: &Whole) {
+        let transaction = &whole.transaction;
+        let why = transaction
+            .why
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {why}"));
+        let level = match transaction.phase.is_over() && !why.is_empty() {
+            true => Level::Warning,
+            false => Level::Info,
+        };
+        let status = transaction.status().as_str();
+        self.log(level, &format!("{}: {status}{why}", transaction.id));
+    }
+
+    /// An agent says what its own journal knows of a job.
+    pub async fn probed(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        verdict: Verdict,
+        address: &str,
+    ) -> AppResult<()> {
+        let transaction = self.transaction_of(job).await?;
+        let lease = self.lease();
+        let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let change = move |whole: &mut Whole, now| {
+            let effects = machine::probed(whole, &id, (&name, &from), verdict.clone(), now, lease)?;
+            Ok((whole.clone(), effects))
+        };
+        let whole = self.store().change(&transaction, change).await?;
+        self.told(&whole);
+        self.wake_agents_of(&whole);
+        self.changed(&transaction).await;
+        Ok(())
+    }
+
+    /// The job, where an agent has it now; an agent may act on nothing else.
+    async fn held_job(&self, login: &AgentLogin, job: &JobId) -> AppResult<(TransactionId, Job)> {
+        let (transaction, job) = self
+            .store()
+            .job(job)
+            .await?
+            .ok_or_else(|| AppError::NotFound(format!("there is no job {job}")))?;
+        let its_own = job.kind == login.kind && job.agent.as_ref() == Some(&login.name);
+        if !its_own || !job.state.is_held() {
+            return Err(AppError::Superseded(Refusal::Superseded.to_string()));
+        }
+        Ok((transaction, job))
+    }
+
+    /// Takes bytes of a job's log that stand at `offset` in it; gives how many bytes there are then.
+    pub async fn append_log(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        epoch: Epoch,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> AppResult<u64> {
+        let (transaction, held) = self.held_job(login, job).await?;
+        if held.epoch != epoch {
+            return Err(AppError::Superseded(Refusal::Superseded.to_string()));
+        }
+        let appended = self.inner.logs.append(job, epoch, offset, bytes).await?;
+        self.inner.wake.transaction(&transaction);
+        // What a full log does not take counts as taken: there is no use in sending it again.
+        Ok(if appended.is_full {
+            u64::MAX
+        } else {
+            appended.have
+        })
+    }
+
+    /// Whether an agent may see a blob: its job is about it.
+    pub async fn may_see_blob(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        digest: &Digest,
+    ) -> AppResult<()> {
+        let (transaction, job) = self.held_job(login, job).await?;
+        if job.kind == AgentKind::Builder {
+            return Ok(());
+        }
+        let transaction = self.known(&transaction).await?;
+        let release = match &transaction.release {
+            Some(id) => self.store().release(id).await?,
+            None => None,
+        };
+        let item = release.and_then(|r| job.target.and_then(|t| r.index.targets.get(&t).cloned()));
+        match item {
+            Some(item) if item.digest == *digest => Ok(()),
+            _ => Err(AppError::Forbidden("the job is not about this blob".into())),
+        }
+    }
+
+    /// Whether an agent may upload: it builds.
+    pub async fn may_put_blob(&self, login: &AgentLogin, job: &JobId) -> AppResult<()> {
+        let (_, job) = self.held_job(login, job).await?;
+        match job.kind {
+            AgentKind::Builder => Ok(()),
+            AgentKind::Installer => Err(AppError::Forbidden("an installer uploads nothing".into())),
+        }
+    }
+
+    /// How much of a blob there is; none: all of it.
+    pub async fn blob_offset(&self, digest: &Digest) -> AppResult<Option<u64>> {
+        if self.inner.blobs.has(digest).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(
+            self.inner.blobs.has_partial(digest).await?.unwrap_or(0),
+        ))
+    }
+
+    /// Begins or goes on with an upload. An offset that is not where it stands is a conflict.
+    pub async fn upload(&self, digest: &Digest, offset: u64) -> AppResult<Upload> {
+        let upload = self.inner.blobs.upload(digest).await?;
+        if upload.offset() != offset {
+            return Err(AppError::Superseded(format!(
+                "the upload stands at byte {}, not {offset}: ask again where it stands",
+                upload.offset()
+            )));
+        }
+        Ok(upload)
+    }
+
+    /// An upload is whole: it is there, verified, from now on.
+    pub async fn uploaded(&self, digest: &Digest, upload: Upload) -> AppResult<()> {
+        let size = upload.finish().await?;
+        Ok(self.store().add_blob(digest, size).await?)
+    }
+
+    /// Bytes of a blob.
+    pub async fn blob_size(&self, digest: &Digest) -> AppResult<u64> {
+        let size = self.inner.blobs.has(digest).await?;
+        size.ok_or_else(|| AppError::NotFound(format!("there is no blob {digest}")))
+    }
+
+    /// A blob from an offset on.
+    pub async fn blob(&self, digest: &Digest, from: u64) -> AppResult<windlass_store::BlobReader> {
+        let range = match from {
+            0 => None,
+            from => Some(from..u64::MAX),
+        };
+        Ok(self.inner.blobs.open(digest, range).await?)
+    }
+}

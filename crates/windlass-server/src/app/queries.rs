@@ -1,0 +1,374 @@
+//! What clients are told.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use windlass_model::release::{
+    Advertisement, Environment, Index, Item, Job, JobId, JobState, Project, ReleaseId, Status,
+    TargetName, Transaction, TransactionId,
+};
+use windlass_store::{AgentState, InstalledFilter, Release, TransactionFilter};
+use windlass_wire::rest::{
+    AgentView, EnvironmentView, HistoryEntry, InstalledView, JobView, LogPart, ProjectView,
+    ReleaseView, TransactionDetail, TransactionView,
+};
+
+use super::requests::Requester;
+use super::route::installers;
+use super::{App, AppError, AppResult, actor, micros, time};
+use crate::auth::Identity;
+
+/// Transactions that one answer has at most.
+const MOST_TRANSACTIONS: u32 = 1000;
+/// Releases that one answer has at most.
+const MOST_RELEASES: u32 = 1000;
+
+/// A transaction as clients see it.
+pub(super) fn view(transaction: &Transaction) -> TransactionView {
+    TransactionView {
+        transaction: transaction.id.clone(),
+        status: transaction.status(),
+        project: transaction.project.clone(),
+        action: transaction.action.clone(),
+        environment: transaction.environment.clone(),
+        release: transaction.release.clone(),
+        actor: transaction.actor.name.clone(),
+        why: transaction.why.clone(),
+        time: time(transaction.created_at),
+        ended: transaction.ended_at.map(time),
+    }
+}
+
+fn job_view(job: &Job) -> JobView {
+    JobView {
+        job: job.id.clone(),
+        kind: job.kind,
+        target: job.target.clone(),
+        agent: job.agent.clone(),
+        wave: job.wave,
+        state: job.state,
+        result: job.result.clone(),
+    }
+}
+
+fn release_view(release: Release) -> ReleaseView {
+    ReleaseView {
+        release: release.index.release(),
+        index: release.index,
+        rejected: release.rejected,
+        transaction: release.transaction,
+        time: time(release.created_at),
+    }
+}
+
+impl App {
+    /// A transaction that there is.
+    pub(super) async fn known(&self, id: &TransactionId) -> AppResult<Transaction> {
+        let found = self.store().transaction(id).await?;
+        found.ok_or_else(|| AppError::NotFound(format!("there is no transaction {id}")))
+    }
+
+    /// What `query_transaction` answers.
+    pub async fn status(&self, id: &TransactionId) -> AppResult<Status> {
+        Ok(self.known(id).await?.status())
+    }
+
+    /// A transaction with its jobs. With `after`, the version that the caller has seen, it waits for a newer one, `wait` at
+    /// most. Cancelled by dropping.
+    pub async fn transaction(
+        &self,
+        id: &TransactionId,
+        after: Option<u64>,
+        wait: Duration,
+    ) -> AppResult<TransactionDetail> {
+        let end = Instant::now() + wait;
+        let mut stopping = self.inner.stopping.subscribe();
+        let signal = self.inner.wake.of_transaction(id);
+        loop {
+            let mut woken = std::pin::pin!(signal.notified());
+            woken.as_mut().enable();
+            let detail = self.detail(id).await?;
+            let is_news = after.is_none_or(|seen| detail.version > seen);
+            if is_news
+                || detail.transaction.ended.is_some()
+                || Instant::now() >= end
+                || *stopping.borrow()
+            {
+                return Ok(detail);
+            }
+            tokio::select! {
+                _ = timeout_at(end, woken) => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    async fn detail(&self, id: &TransactionId) -> AppResult<TransactionDetail> {
+        let version = self.store().history(id).await?.len() as u64;
+        let whole = self.store().whole(id).await?;
+        let whole =
+            whole.ok_or_else(|| AppError::NotFound(format!("there is no transaction {id}")))?;
+        Ok(TransactionDetail {
+            transaction: view(&whole.transaction),
+            jobs: whole.jobs.iter().map(job_view).collect(),
+            version,
+        })
+    }
+
+    /// The newest transactions first.
+    pub async fn transactions(
+        &self,
+        project: Option<&Project>,
+        environment: Option<&Environment>,
+        limit: u32,
+    ) -> AppResult<Vec<TransactionView>> {
+        let limit = limit.clamp(1, MOST_TRANSACTIONS);
+        let filter = TransactionFilter {
+            project: project.cloned(),
+            environment: environment.cloned(),
+            limit,
+            ..TransactionFilter::default()
+        };
+        let found = self.store().transactions(&filter).await?;
+        Ok(found.iter().map(view).collect())
+    }
+
+    /// Everything that is recorded about a transaction, oldest first.
+    pub async fn history(&self, id: &TransactionId) -> AppResult<Vec<HistoryEntry>> {
+        self.known(id).await?;
+        let entries = self.store().history(id).await?;
+        let entry = |entry: windlass_store::Entry| HistoryEntry {
+            time: time(entry.at),
+            actor: entry.actor.name,
+            address: entry.actor.address,
+            what: entry.what,
+            detail: entry.detail,
+        };
+        Ok(entries.into_iter().map(entry).collect())
+    }
+
+    /// A part of a job's log.
+    pub async fn job_log(
+        &self,
+        id: &TransactionId,
+        job: &JobId,
+        offset: u64,
+    ) -> AppResult<LogPart> {
+        let found = self.store().job(job).await?;
+        let (_, job) = found
+            .filter(|(transaction, _)| transaction == id)
+            .ok_or_else(|| {
+                AppError::NotFound(format!("there is no job {job} of transaction {id}"))
+            })?;
+        let bytes = self.inner.logs.read(&job.id, job.epoch, offset).await?;
+        let settled = job.state.is_settled() || job.state == JobState::Unknown;
+        Ok(LogPart {
+            next: offset + bytes.len() as u64,
+            ended: settled && bytes.is_empty(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    }
+
+    /// The projects that the manager knows.
+    pub async fn projects(&self) -> AppResult<Vec<ProjectView>> {
+        let agents = self.known_agents().await?;
+        let settings = self.settings();
+        let project =
+            |(name, project): (&Project, &crate::settings::ProjectSettings)| ProjectView {
+                project: name.clone(),
+                targets: project.targets.clone(),
+                actions: ["build", "install"]
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(project.actions.keys().cloned())
+                    .collect(),
+                builders: agents
+                    .iter()
+                    .filter(|agent| agent.advertisement.builds(name))
+                    .map(|agent| agent.name.clone())
+                    .collect(),
+            };
+        Ok(settings.projects.iter().map(project).collect())
+    }
+
+    /// The environments that installers advertise, or the config names.
+    pub async fn environments(&self) -> AppResult<Vec<EnvironmentView>> {
+        let agents = self.known_agents().await?;
+        let settings = self.settings();
+        let mut names: BTreeSet<Environment> = settings.environments.keys().cloned().collect();
+        let mut targets: BTreeSet<(Environment, TargetName)> = BTreeSet::new();
+        for agent in &agents {
+            if let Advertisement::Environments(environments) = &agent.advertisement {
+                for (environment, of) in environments {
+                    names.insert(environment.clone());
+                    targets.extend(of.iter().map(|t| (environment.clone(), t.clone())));
+                }
+            }
+        }
+        let environment = |name: Environment| {
+            let targets: Vec<TargetName> = targets
+                .iter()
+                .filter(|(environment, _)| *environment == name)
+                .map(|(_, target)| target.clone())
+                .collect();
+            let by: BTreeSet<_> = targets
+                .iter()
+                .flat_map(|target| installers(&name, target, &agents))
+                .map(|agent| agent.name.clone())
+                .collect();
+            EnvironmentView {
+                from: settings
+                    .environments
+                    .get(&name)
+                    .and_then(|e| e.from.clone()),
+                targets,
+                installers: by.into_iter().collect(),
+                environment: name.clone(),
+            }
+        };
+        Ok(names.into_iter().map(environment).collect())
+    }
+
+    /// The agents.
+    pub async fn agents(&self) -> AppResult<Vec<AgentView>> {
+        let now = self.store().now().await?;
+        let away = micros(self.settings().lease).saturating_mul(2);
+        let registered = self.store().registrations().await?;
+        let agent = |agent: windlass_store::AgentRecord| AgentView {
+            kind: agent.kind,
+            name: agent.name,
+            state: match agent.state {
+                AgentState::Active => "active".into(),
+                AgentState::Draining => "draining".into(),
+            },
+            online: now - agent.seen_at < away,
+            slots: agent.slots,
+            advertisement: agent.advertisement,
+            seen: time(agent.seen_at),
+        };
+        Ok(registered.into_iter().map(agent).collect())
+    }
+
+    /// The releases, newest first.
+    pub async fn releases(&self, project: Option<&Project>) -> AppResult<Vec<ReleaseView>> {
+        let releases = self.store().releases(project, MOST_RELEASES).await?;
+        Ok(releases.into_iter().map(release_view).collect())
+    }
+
+    async fn known_to_be(&self, id: &ReleaseId) -> AppResult<Release> {
+        let found = self.store().release(id).await?;
+        found.ok_or_else(|| AppError::NotFound(format!("there is no release {id}")))
+    }
+
+    /// Marks a release as one that must not be installed.
+    pub async fn reject(
+        &self,
+        who: Requester<'_>,
+        id: &ReleaseId,
+        reason: &str,
+    ) -> AppResult<ReleaseView> {
+        self.known_to_be(id).await?;
+        let reason = match reason.trim() {
+            "" => "no reason was given",
+            reason => reason,
+        };
+        let reason = format!("{reason} ({})", who.identity.name);
+        self.store()
+            .reject(id, &reason, &actor(who.identity, who.address))
+            .await?;
+        Ok(release_view(self.known_to_be(id).await?))
+    }
+
+    /// Takes a release in, whose blobs were uploaded before.
+    pub async fn import(&self, who: &Identity, index: Index) -> AppResult<ReleaseView> {
+        for item in index.targets.values() {
+            if self.inner.blobs.has(&item.digest).await? != Some(item.size) {
+                let name = &item.name;
+                return Err(AppError::Conflict(format!(
+                    "the blob of {name} is not here: upload it first"
+                )));
+            }
+        }
+        let id = index.release();
+        self.store().import(&index).await?;
+        let message = format!("release {id} imported by {}", who.name);
+        self.log(windlass_model::step::Level::Info, &message);
+        Ok(release_view(self.known_to_be(&id).await?))
+    }
+
+    /// A resource of a release.
+    pub async fn release_blob(
+        &self,
+        id: &ReleaseId,
+        target: &TargetName,
+    ) -> AppResult<(Item, windlass_store::BlobReader)> {
+        let release = self.known_to_be(id).await?;
+        let item = release.index.targets.get(target).cloned();
+        let item = item
+            .ok_or_else(|| AppError::NotFound(format!("release {id} has nothing for {target}")))?;
+        let reader = self.blob(&item.digest, 0).await?;
+        Ok((item, reader))
+    }
+
+    /// What is where.
+    pub async fn installed(
+        &self,
+        project: Option<&Project>,
+        environment: Option<&Environment>,
+    ) -> AppResult<Vec<InstalledView>> {
+        let filter = InstalledFilter {
+            project: project.cloned(),
+            environment: environment.cloned(),
+            ..InstalledFilter::default()
+        };
+        let rows = self.store().installed(&filter).await?;
+        let row = |row: windlass_store::Installed| InstalledView {
+            project: row.release.project.clone(),
+            environment: row.environment,
+            target: row.target,
+            agent: row.agent,
+            host: row.host,
+            release: row.release,
+            previous: row.previous_good,
+            transaction: row.transaction,
+            time: time(row.at),
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// Counts, in the text format of Prometheus.
+    pub async fn metrics(&self) -> AppResult<String> {
+        let mut text = String::new();
+        let agents = self.agents().await?;
+        let counts = self.store().counts().await?;
+        text.push_str("# HELP windlass_transactions Transactions by phase.\n# TYPE windlass_transactions gauge\n");
+        for (phase, count) in &counts.transactions {
+            let _ = writeln!(text, "windlass_transactions{{phase=\"{phase}\"}} {count}");
+        }
+        text.push_str("# HELP windlass_jobs Jobs by state.\n# TYPE windlass_jobs gauge\n");
+        for (state, count) in &counts.jobs {
+            let _ = writeln!(text, "windlass_jobs{{state=\"{state}\"}} {count}");
+        }
+        text.push_str("# HELP windlass_agents Agents by kind, and whether they are online.\n# TYPE windlass_agents gauge\n");
+        for kind in [
+            windlass_model::release::AgentKind::Builder,
+            windlass_model::release::AgentKind::Installer,
+        ] {
+            for online in [true, false] {
+                let count = agents
+                    .iter()
+                    .filter(|a| a.kind == kind && a.online == online)
+                    .count();
+                let kind = kind.as_str();
+                let _ = writeln!(
+                    text,
+                    "windlass_agents{{kind=\"{kind}\",online=\"{online}\"}} {count}"
+                );
+            }
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,163 @@
+//! What happens without anybody asking: leases expire, installs are planned.
+
+use std::time::Duration;
+
+use windlass_model::release::machine::{self, Planned};
+use windlass_model::release::rollout::waves;
+use windlass_model::release::{JobId, TransactionId, Whole};
+use windlass_model::step::Level;
+use windlass_store::ChangeError;
+
+use super::route::installers;
+use super::{App, AppResult, micros};
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+impl App {
+    /// Runs until the manager is told to stop. What fails is logged and tried again at the next tick.
+    pub async fn schedule(self) {
+        let mut stopping = self.inner.stopping.subscribe();
+        let mut told = false;
+        while !*stopping.borrow() {
+            match self.turn().await {
+                Ok(()) => told = false,
+                Err(error) if !told => {
+                    told = true;
+                    self.log(Level::Error, &format!("nothing can be planned: {error}"));
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                () = self.inner.wake.scheduling() => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Makes long polls end, and the scheduler.
+    pub fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+    }
+
+    async fn turn(&self) -> AppResult<()> {
+        let now = self.store().now().await?;
+        for id in self.store().due(now).await? {
+            let change = |whole: &mut Whole, now| {
+                let effects = machine::tick(whole, now);
+                Ok(((whole.clone(), !effects.is_empty()), effects))
+            };
+            let (whole, changed) = self.store().change(&id, change).await?;
+            if changed {
+                self.told(&whole);
+                self.wake_agents_of(&whole);
+                self.wake_builders(&whole.transaction.project).await;
+                self.inner.wake.transaction(&id);
+            }
+        }
+        for id in self.store().waiting().await? {
+            self.plan(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Plans an install, unless another one goes on into the same targets: then it waits.
+    async fn plan(&self, id: &TransactionId) -> AppResult<()> {
+        let Some(whole) = self.store().whole(id).await? else {
+            return Ok(());
+        };
+        let transaction = &whole.transaction;
+        let (Some(environment), Some(release)) = (&transaction.environment, &transaction.release)
+        else {
+            return Ok(());
+        };
+        let Some(release) = self.store().release(release).await? else {
+            return Ok(());
+        };
+        let settings = self.settings();
+        let rollout = settings
+            .projects
+            .get(&transaction.project)
+            .map(|project| project.rollout.clone())
+            .unwrap_or_default();
+        let agents = self.known_agents().await?;
+        let wanted = windlass_model::release::Request::read(&transaction.request).ok();
+        let components = wanted.and_then(|request| request.components);
+        let mut installs = Vec::new();
+        let mut missing = Vec::new();
+        for target in release.index.targets.keys() {
+            if components.as_ref().is_some_and(|c| !c.contains(target)) {
+                continue;
+            }
+            let before = installs.len();
+            let of = installers(environment, target, &agents).filter(|agent| !agent.draining);
+            installs.extend(of.map(|agent| (target.clone(), agent.name.clone())));
+            if installs.len() == before {
+                missing.push(target.to_string());
+            }
+        }
+        if !missing.is_empty() {
+            let why = format!(
+                "no installer advertises {} in environment {environment} any more",
+                missing.join(", ")
+            );
+            let change = move |whole: &mut Whole, now| {
+                let effects = machine::unroutable(whole, &why, now)?;
+                Ok((whole.clone(), effects))
+            };
+            let whole = self.store().change(id, change).await?;
+            self.told(&whole);
+            self.inner.wake.transaction(id);
+            return Ok(());
+        }
+        let total = u32::try_from(installs.len()).unwrap_or(u32::MAX);
+        let max_failures = rollout.max_failures.map_or(0, |share| share.of(total));
+        let planned = planned(id, waves(&installs, &rollout));
+        let deadline = micros(settings.install_deadline);
+        let change = move |whole: &mut Whole, now: i64| {
+            let until = now.saturating_add(deadline);
+            let effects = machine::plan(whole, planned.clone(), max_failures, until)?;
+            Ok((whole.clone(), effects))
+        };
+        match self.store().change(id, change).await {
+            Ok(whole) => {
+                self.wake_agents_of(&whole);
+                self.inner.wake.transaction(id);
+                Ok(())
+            }
+            // It waits for its turn, or somebody else was quicker.
+            Err(ChangeError::Busy { .. } | ChangeError::Refused(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Jobs of waves, with ids that are the transaction's and a number.
+fn planned(
+    id: &TransactionId,
+    waves: Vec<
+        Vec<(
+            windlass_model::release::TargetName,
+            windlass_model::release::AgentName,
+        )>,
+    >,
+) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for (number, wave) in waves.into_iter().enumerate() {
+        for (target, agent) in wave {
+            let name = format!("{id}.i{}", planned.len() + 1);
+            let Ok(id) = name.parse::<JobId>() else {
+                continue;
+            };
+            let wave = u32::try_from(number + 1).unwrap_or(u32::MAX);
+            planned.push(Planned {
+                id,
+                target,
+                agent,
+                wave,
+            });
+        }
+    }
+    planned
+}

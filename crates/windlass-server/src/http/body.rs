@@ -1,0 +1,89 @@
+//! Bodies: bounded where they are read whole, streamed where they are not.
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use windlass_wire::xmlrpc::{self, Limits};
+
+use crate::app::{AppError, AppResult};
+
+/// How long the next bytes of a body may take.
+const STALL: Duration = Duration::from_secs(60);
+/// Bytes read from a blob at once.
+const CHUNK: usize = 256 << 10;
+
+/// The next bytes of a body; none at its end.
+pub(super) async fn next(body: &mut Body) -> AppResult<Option<Bytes>> {
+    loop {
+        let frame = tokio::time::timeout(STALL, body.frame()).await;
+        let frame = frame.map_err(|_| AppError::Malformed("the body stands still".into()))?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(e)) => return Err(AppError::Malformed(format!("the body breaks off: {e}"))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// The whole body, of at most `limit` bytes.
+pub(super) async fn whole(mut body: Body, limit: u64) -> AppResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = next(&mut body).await? {
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(too_long(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+pub(super) fn too_long(limit: u64) -> AppError {
+    AppError::Malformed(format!(
+        "the request is longer than {limit} bytes (`request_limit`)"
+    ))
+}
+
+/// The whole body, inflated where it is compressed; at most `limit` bytes either way.
+pub(super) async fn inflated(headers: &HeaderMap, body: Body, limit: u64) -> AppResult<Vec<u8>> {
+    let bytes = whole(body, limit).await?;
+    let encoding = match headers.get(http::header::CONTENT_ENCODING) {
+        None => return Ok(bytes),
+        Some(value) => value.to_str().unwrap_or("?"),
+    };
+    let limits = Limits {
+        bytes: usize::try_from(limit).unwrap_or(usize::MAX),
+        ..Limits::default()
+    };
+    let decoded = xmlrpc::decode_body(Some(encoding), &bytes, &limits);
+    let decoded = decoded.map_err(|e| AppError::Malformed(e.to_string()))?;
+    Ok(decoded.into_owned())
+}
+
+/// JSON of at most `limit` bytes.
+pub(super) async fn json<T: DeserializeOwned>(body: Body, limit: u64) -> AppResult<T> {
+    let bytes = whole(body, limit).await?;
+    let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+    serde_json::from_slice(bytes).map_err(|e| AppError::Malformed(format!("the body: {e}")))
+}
+
+/// A body that is read as it is sent.
+pub(super) fn stream(reader: impl AsyncRead + Send + Unpin + 'static) -> Body {
+    let chunks = futures_util::stream::try_unfold(reader, |mut reader| async move {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let count = (&mut reader)
+            .take(CHUNK as u64)
+            .read_to_end(&mut chunk)
+            .await?;
+        Ok::<_, std::io::Error>((count > 0).then(|| (Bytes::from(chunk), reader)))
+    });
+    Body::from_stream(chunks.boxed())
+}

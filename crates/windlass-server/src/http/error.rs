@@ -1,0 +1,35 @@
+//! What went wrong, as HTTP says it.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use windlass_wire::connection::Fault;
+
+use crate::app::AppError;
+
+/// An error of a use case, on its way out.
+pub(super) struct Error(pub(super) AppError);
+
+impl From<AppError> for Error {
+    fn from(error: AppError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = match &self.0 {
+            AppError::Malformed(_) => StatusCode::BAD_REQUEST,
+            AppError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            AppError::Forbidden(_) => StatusCode::FORBIDDEN,
+            AppError::NotFound(_) => StatusCode::NOT_FOUND,
+            AppError::Conflict(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            AppError::Superseded(_) => StatusCode::CONFLICT,
+            AppError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let fault = Fault {
+            error: self.0.to_string(),
+        };
+        (status, Json(fault)).into_response()
+    }
+}

@@ -1,0 +1,290 @@
+//! JSON below `/api/v1`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::HeaderMap;
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use windlass_model::release::{
+    AgentKind, AgentName, Digest, Environment, Index, JobId, Project, ReleaseId, TargetName,
+    TransactionId,
+};
+use windlass_wire::agent::LONGEST_WAIT;
+use windlass_wire::rest::{
+    AgentView, EnvironmentView, HistoryEntry, InstalledView, LogPart, ProjectView, Reason,
+    ReleaseView, Settle, TransactionDetail, TransactionView,
+};
+
+use super::error::Error;
+use super::{Http, Peer, body, delivered, guard};
+use crate::app::{AppError, Requester};
+use crate::auth::Identity;
+
+type Answer<T> = Result<Json<T>, Error>;
+
+/// A part of a path, read.
+fn read<T: FromStr<Err = String>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|e| Error(AppError::Malformed(e)))
+}
+
+fn kind(text: &str) -> Result<AgentKind, Error> {
+    let wrong = || AppError::Malformed(format!("{text:?} is no kind of agent: builder, installer"));
+    AgentKind::from_name(text).ok_or_else(|| wrong().into())
+}
+
+/// Longest JSON that is read, in bytes.
+fn limit(http: &Http) -> u64 {
+    http.app.settings().request_limit
+}
+
+pub(super) async fn request(
+    State(http): State<Http>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Error> {
+    let credentials = guard::credentials(&headers, &peer)?;
+    let address = peer.address();
+    let identity = http.app.authenticate(&credentials, &address).await?;
+    let data: Map<String, Value> = body::json(body, limit(&http)).await?;
+    let who = Requester {
+        identity: &identity,
+        address: &address,
+    };
+    let requested = http.app.request(who, data).await?;
+    let unwritable = |e: serde_json::Error| AppError::Unavailable(e.to_string());
+    let bytes = serde_json::to_vec(&requested).map_err(unwritable)?;
+    let body = delivered::body(bytes, &http.app, vec![requested.transaction]);
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    project: Option<Project>,
+    environment: Option<Environment>,
+    limit: Option<u32>,
+}
+
+pub(super) async fn transactions(
+    State(http): State<Http>,
+    Query(which): Query<Which>,
+) -> Answer<Vec<TransactionView>> {
+    let limit = which.limit.unwrap_or(100);
+    let project = which.project.as_ref();
+    Ok(Json(
+        http.app
+            .transactions(project, which.environment.as_ref(), limit)
+            .await?,
+    ))
+}
+
+#[derive(Deserialize)]
+pub(super) struct News {
+    after: Option<u64>,
+    wait: Option<u32>,
+}
+
+pub(super) async fn transaction(
+    State(http): State<Http>,
+    Path(id): Path<String>,
+    Query(news): Query<News>,
+) -> Answer<TransactionDetail> {
+    let wait = Duration::from_secs(u64::from(news.wait.unwrap_or(0).min(LONGEST_WAIT)));
+    Ok(Json(
+        http.app.transaction(&read(&id)?, news.after, wait).await?,
+    ))
+}
+
+pub(super) async fn history(
+    State(http): State<Http>,
+    Path(id): Path<String>,
+) -> Answer<Vec<HistoryEntry>> {
+    Ok(Json(http.app.history(&read(&id)?).await?))
+}
+
+pub(super) async fn cancel(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
+    Path(id): Path<String>,
+) -> Answer<TransactionView> {
+    let address = peer.address();
+    let who = Requester {
+        identity: &identity,
+        address: &address,
+    };
+    let id: TransactionId = read(&id)?;
+    Ok(Json(http.app.cancel(who, &id).await?))
+}
+
+pub(super) async fn settle(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
+    Path((id, job)): Path<(String, String)>,
+    body: Body,
+) -> Answer<TransactionView> {
+    let settle: Settle = body::json(body, limit(&http)).await?;
+    let address = peer.address();
+    let who = Requester {
+        identity: &identity,
+        address: &address,
+    };
+    let (id, job): (TransactionId, JobId) = (read(&id)?, read(&job)?);
+    Ok(Json(http.app.settle(who, &id, &job, settle.settled).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Offset {
+    offset: Option<u64>,
+}
+
+pub(super) async fn job_log(
+    State(http): State<Http>,
+    Path((id, job)): Path<(String, String)>,
+    Query(from): Query<Offset>,
+) -> Answer<LogPart> {
+    let offset = from.offset.unwrap_or(0);
+    let (id, job): (TransactionId, JobId) = (read(&id)?, read(&job)?);
+    Ok(Json(http.app.job_log(&id, &job, offset).await?))
+}
+
+pub(super) async fn projects(State(http): State<Http>) -> Answer<Vec<ProjectView>> {
+    Ok(Json(http.app.projects().await?))
+}
+
+pub(super) async fn environments(State(http): State<Http>) -> Answer<Vec<EnvironmentView>> {
+    Ok(Json(http.app.environments().await?))
+}
+
+pub(super) async fn agents(State(http): State<Http>) -> Answer<Vec<AgentView>> {
+    Ok(Json(http.app.agents().await?))
+}
+
+async fn of_agent(http: &Http, path: (String, String), draining: bool) -> Answer<bool> {
+    let (kind, name): (AgentKind, AgentName) = (kind(&path.0)?, read(&path.1)?);
+    Ok(Json(http.app.drain_agent(kind, &name, draining).await?))
+}
+
+pub(super) async fn remove_agent(
+    State(http): State<Http>,
+    Path(path): Path<(String, String)>,
+) -> Answer<bool> {
+    let (kind, name): (AgentKind, AgentName) = (kind(&path.0)?, read(&path.1)?);
+    Ok(Json(http.app.remove_agent(kind, &name).await?))
+}
+
+pub(super) async fn drain_agent(
+    State(http): State<Http>,
+    Path(path): Path<(String, String)>,
+) -> Answer<bool> {
+    of_agent(&http, path, true).await
+}
+
+pub(super) async fn resume_agent(
+    State(http): State<Http>,
+    Path(path): Path<(String, String)>,
+) -> Answer<bool> {
+    of_agent(&http, path, false).await
+}
+
+/// What an agent needs to join.
+#[derive(Serialize)]
+pub(super) struct Token {
+    token: String,
+    seconds: u32,
+}
+
+pub(super) async fn agent_token(State(http): State<Http>) -> Answer<Token> {
+    let (token, seconds) = http.app.agent_token().await?;
+    Ok(Json(Token { token, seconds }))
+}
+
+pub(super) async fn releases(
+    State(http): State<Http>,
+    Query(which): Query<Which>,
+) -> Answer<Vec<ReleaseView>> {
+    Ok(Json(http.app.releases(which.project.as_ref()).await?))
+}
+
+pub(super) async fn reject(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
+    Path((project, version)): Path<(String, String)>,
+    body: Body,
+) -> Answer<ReleaseView> {
+    let reason: Reason = body::json(body, limit(&http)).await?;
+    let id = ReleaseId::new(read(&project)?, read(&version)?);
+    let address = peer.address();
+    let who = Requester {
+        identity: &identity,
+        address: &address,
+    };
+    Ok(Json(http.app.reject(who, &id, &reason.reason).await?))
+}
+
+pub(super) async fn import(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+    body: Body,
+) -> Answer<ReleaseView> {
+    let index: Index = body::json(body, limit(&http)).await?;
+    Ok(Json(http.app.import(&identity, index).await?))
+}
+
+pub(super) async fn release_blob(
+    State(http): State<Http>,
+    Path((project, version, target)): Path<(String, String, String)>,
+) -> Result<Response, Error> {
+    let id = ReleaseId::new(read(&project)?, read(&version)?);
+    let target: TargetName = read(&target)?;
+    let (item, reader) = http.app.release_blob(&id, &target).await?;
+    let disposition = format!(
+        "attachment; filename=\"{}\"",
+        item.name.replace(['"', '\\'], "_")
+    );
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_LENGTH, item.size.to_string()),
+        (CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, body::stream(reader)).into_response())
+}
+
+pub(super) async fn import_blob(
+    State(http): State<Http>,
+    Path(digest): Path<String>,
+    Query(from): Query<Offset>,
+    mut body: Body,
+) -> Answer<bool> {
+    let digest: Digest = read(&digest)?;
+    let mut upload = http.app.upload(&digest, from.offset.unwrap_or(0)).await?;
+    while let Some(chunk) = body::next(&mut body).await? {
+        upload.append(chunk).await.map_err(AppError::from)?;
+    }
+    http.app.uploaded(&digest, upload).await?;
+    Ok(Json(true))
+}
+
+pub(super) async fn installed(
+    State(http): State<Http>,
+    Query(which): Query<Which>,
+) -> Answer<Vec<InstalledView>> {
+    let rows = http
+        .app
+        .installed(which.project.as_ref(), which.environment.as_ref())
+        .await?;
+    Ok(Json(rows))
+}
+
+pub(super) async fn reload(State(http): State<Http>) -> Answer<bool> {
+    http.app.reload()?;
+    Ok(Json(true))
+}
