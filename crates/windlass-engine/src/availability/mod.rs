@@ -144,8 +144,12 @@ fn advice(shapes: &[StageShape], stage: usize, may: usize, total: usize) -> Stri
         at.is_none_or(|e| e.most <= may)
     };
     let now = format!(
-        "the stage's `concurrency` is {} and its `max_failures` {}: hosts that fail stay out",
-        at.limits.concurrency, at.limits.max_failures
+        "`concurrency` {} at once{}",
+        at.limits.concurrency,
+        match at.limits.max_failures {
+            0 => String::new(),
+            failures => format!(", and `max_failures` {failures} that failed and stay out"),
+        }
     );
     let mut tried = shapes.to_vec();
     for concurrency in (1..=at.limits.concurrency.min(may)).rev() {

@@ -60,9 +60,21 @@ fn refused(tasklist: Value) -> String {
 
 #[test]
 fn a_tasklist_that_could_take_too_many_out_is_refused() {
-    insta::assert_snapshot!(refused(rolling(2, 2, json!({}))), @"");
-    insta::assert_snapshot!(refused(rolling(1, 2, json!({"max_failures": 1}))), @"");
-    insta::assert_snapshot!(refused(rolling(1, 3, json!({}))), @"");
+    insta::assert_snapshot!(refused(rolling(2, 2, json!({}))), @r#"
+error: stage "Deploy" (1) could take 2 of the 3 hosts of service `shop` out of service at once, and `min_healthy` keeps 2: at most 1 may be out
+  = key: plan.min_healthy.shop
+  = hint: `concurrency` 2 at once; set `deploy_concurrency: 1`
+"#);
+    insta::assert_snapshot!(refused(rolling(1, 2, json!({"max_failures": 1}))), @r#"
+error: stage "Deploy" (1) could take 2 of the 3 hosts of service `shop` out of service at once, and `min_healthy` keeps 2: at most 1 may be out
+  = key: plan.min_healthy.shop
+  = hint: `concurrency` 1 at once, and `max_failures` 1 that failed and stay out; set `deploy_concurrency: 1` and `max_failures: 0`
+"#);
+    insta::assert_snapshot!(refused(rolling(1, 3, json!({}))), @r#"
+error: stage "Deploy" (1) could take 1 of the 3 hosts of service `shop` out of service at once, and `min_healthy` keeps 3: none may be out
+  = key: plan.min_healthy.shop
+  = hint: set `min_healthy` below 3, or add a host: one at a time is out
+"#);
 }
 
 #[test]
@@ -128,7 +140,7 @@ fn a_job_that_waits_too_long_fails_and_names_the_broken_hosts() {
         run.words(&["1.1.1", "1.1.2", "1.2.1", "1.2.2"]),
         ["failed", "not run", "not run", "not run"]
     );
-    insta::assert_snapshot!(run.outcome("1.1.1").to_string(), @"");
+    insta::assert_snapshot!(run.outcome("1.1.1").to_string(), @"failed: without this host 1 of the 3 hosts of shop would be healthy, and `min_healthy` keeps 2: h3 is not healthy: exit status 1; waited 10 s");
 }
 
 #[test]
@@ -242,5 +254,9 @@ fn new_hosts_take_nobody_out() {
 fn a_question_that_is_wrong_is_an_error_before_anything_starts() {
     let mut wrong = rolling(1, 2, json!({}));
     wrong["plan"]["min_healthy"]["shop"]["hosts"][1]["ask"] = json!([{"command": "fakee"}, 5]);
-    insta::assert_snapshot!(refused(wrong), @"");
+    insta::assert_snapshot!(refused(wrong), @r#"
+error: a task is a map and a chain a list, but here is a whole number
+  = key: plan.min_healthy.shop.hosts[1].ask[1]
+  = in: the health of shop on h2
+"#);
 }

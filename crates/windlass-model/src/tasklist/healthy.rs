@@ -51,7 +51,10 @@ impl ServiceHost {
         for (n, ask) in self.ask.iter().enumerate() {
             match one_task(Node::from(ask.clone()), &format!("{path}.ask[{n}]"), label) {
                 Ok(task) => tasks.push(task),
-                Err(faults) => found.extend(faults),
+                Err(faults) => {
+                    let named = faults.0.into_iter().map(|fault| fault.task(label));
+                    found.extend(Diagnostics(named.collect()));
+                }
             }
         }
         found.or(tasks)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 use windlass_model::ids::HostName;
+use windlass_model::outcome::Outcome;
 use windlass_model::step::{Reply, Step};
 
 use crate::availability::Watched;
@@ -136,7 +137,10 @@ fn complaint(
     }
     match task.code.turn(&facts(task, options), &seen) {
         Turn::End(verdict) if verdict.outcome.lets_go_on() => None,
-        Turn::End(verdict) => Some(verdict.outcome.to_string()),
+        Turn::End(verdict) => Some(match verdict.outcome {
+            Outcome::Failed(failure) => failure.message,
+            other => other.to_string(),
+        }),
         _ => Some(match seen.last().map(|seen| &seen.reply) {
             Some(Reply::Http { status, .. }) => format!("its check answers with status {status}"),
             Some(Reply::Ran { status, .. }) => format!("its check ends with exit status {status}"),
