@@ -232,6 +232,7 @@ fn an_interrupt_ends_the_waiting() {
     two["stages"][0]["tasks"] = json!([deploy("h1"), deploy("h2")]);
     let run = play_until(two, script(rules), &[3001]);
     assert_eq!(run.end(), RunEnd::Interrupted);
+    assert_eq!(run.words(&["1.1.1", "1.2.1"]), ["not run", "not run"]);
     assert_eq!(work(&run), Vec::<String>::new());
 }
 

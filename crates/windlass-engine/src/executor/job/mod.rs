@@ -131,6 +131,10 @@ impl JobRun<'_> {
             return JobEnd::Succeeded;
         }
         if let Err(failure) = self.admit().await {
+            if failure.kind == FailureKind::Interrupted {
+                self.not_run(0, "interrupted").await;
+                return JobEnd::Failed;
+            }
             return self.not_asked(failure).await;
         }
         let end = match AssertUnwindSafe(self.chain()).catch_unwind().await {
