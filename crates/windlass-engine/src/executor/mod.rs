@@ -142,6 +142,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
         kept: kept::Keepers::default(),
         watch: health::Watch::new(prepared.watched.clone()),
     });
+    kept::remember(&shared, prepared);
     let mut state = RunState {
         left_out: HashSet::new(),
         without,
