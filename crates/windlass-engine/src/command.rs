@@ -132,6 +132,11 @@ pub trait Command: Send + Sync {
         Owes::default()
     }
 
+    /// Whether it may take a service of its host out of service: stops it, drains it.
+    fn takes_out(&self) -> bool {
+        false
+    }
+
     /// Local files whose contents it needs when run, for a plan to pin.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()

@@ -1,6 +1,7 @@
 //! What runs a tasklist: traits for commands, generators and hosts, their registry, the job queue, the executor,
 //! events and the journal. No command, host or generator itself lives here.
 
+pub mod availability;
 pub mod command;
 pub mod events;
 pub mod executor;

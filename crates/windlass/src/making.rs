@@ -14,7 +14,7 @@ use windlass_model::config::Config;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::step::Level;
 use windlass_model::tasklist::{self, Tasklist};
-use windlass_model::tree::Map;
+use windlass_model::tree::{Map, Node};
 use windlass_model::{HostName, RunId};
 
 use crate::cli::Inputs;
@@ -96,9 +96,14 @@ pub(crate) async fn ready(
     base: PathBuf,
     hosts: Option<(Arc<dyn Hosts>, Arc<Secrets>)>,
 ) -> Result<Made, Ending> {
+    let asks = tasklist
+        .asks()
+        .filter_map(|ask| ask.get("command")?.as_str());
     let commands: BTreeSet<String> = tasklist
         .tasks()
-        .map(|(_, task)| task.command.clone())
+        .map(|(_, task)| task.command.as_str())
+        .chain(asks)
+        .map(str::to_owned)
         .collect();
     session.load_plugins(&base, None, &commands).await?;
     let prepared = prepare(&tasklist, &session.registry, &base, &session.events).await?;
@@ -369,12 +374,13 @@ fn unknown_platform(session: &Session, config: &Config) -> Diagnostic {
 }
 
 fn secrets_of(tasklist: &Tasklist) -> HashSet<windlass_model::SecretRef> {
-    tasklist
+    let asks: Vec<Node> = tasklist.asks().cloned().map(Node::from).collect();
+    let in_tasks = tasklist
         .tasks()
         .flat_map(|(_, task)| task.args.iter())
-        .flat_map(|entry| entry.value.secrets())
-        .cloned()
-        .collect()
+        .flat_map(|entry| entry.value.secrets());
+    let in_asks = asks.iter().flat_map(Node::secrets);
+    in_tasks.chain(in_asks).cloned().collect()
 }
 
 /// Every pinned file must be as it was when it was planned.

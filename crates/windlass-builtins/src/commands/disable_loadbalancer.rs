@@ -103,6 +103,10 @@ impl Command for Drain {
         Repeat::Safe
     }
 
+    fn takes_out(&self) -> bool {
+        true
+    }
+
     fn owes(&self) -> Owes {
         self.0.opens()
     }

@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod args;
+pub mod check_loadbalancer;
 pub mod check_service;
 mod checkout;
 mod cleanup;
@@ -53,6 +54,7 @@ use windlass_engine::registry::Registry;
 
 /// Registers every built-in command.
 pub fn register(registry: &mut Registry) {
+    registry.command(check_loadbalancer::CheckLoadbalancer);
     registry.command(check_service::CheckService);
     registry.command(control_service::ControlService);
     registry.command(archive::Archive);

@@ -69,6 +69,10 @@ impl Command for Sequence {
         })
     }
 
+    fn takes_out(&self) -> bool {
+        self.parts.iter().any(|part| part.takes_out())
+    }
+
     fn repeat(&self) -> Repeat {
         self.repeat
     }

@@ -259,6 +259,10 @@ impl Command for ServiceAction {
         }
     }
 
+    fn takes_out(&self) -> bool {
+        matches!(self.action, Action::Stop | Action::Restart)
+    }
+
     fn repeat(&self) -> Repeat {
         match &self.work {
             Work::Supervised(_) => Repeat::Safe,

@@ -1,5 +1,6 @@
 //! Runs a prepared tasklist: stages in series, the jobs of a stage within its limits.
 
+mod health;
 mod job;
 mod kept;
 mod lines;
@@ -77,7 +78,9 @@ pub struct Report {
 
 /// Looks at the keys of every host of the run at once. A run must not begin when this finds any.
 pub async fn preflight(prepared: &Prepared, hosts: &dyn Hosts) -> Vec<(HostName, HostError)> {
-    let all: Vec<HostName> = prepared.hosts().into_iter().collect();
+    let mut all = prepared.hosts();
+    all.extend(prepared.asked_hosts());
+    let all: Vec<HostName> = all.into_iter().collect();
     let mut wrong = hosts.check_keys(&all).await;
     wrong.retain(|(_, error)| error.kind == HostErrorKind::HostKey);
     wrong
@@ -90,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) owed: Mutex<BTreeSet<String>>,
     /// Who keeps work of this run on which host.
     pub(crate) kept: kept::Keepers,
+    /// What is known of hosts that must stay healthy.
+    pub(crate) watch: health::Watch,
 }
 
 impl Shared {
@@ -135,6 +140,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
         options,
         owed: Mutex::new(owed.unwrap_or_default()),
         kept: kept::Keepers::default(),
+        watch: health::Watch::new(prepared.watched.clone()),
     });
     kept::remember(&shared, prepared);
     let mut state = RunState {
@@ -337,6 +343,10 @@ async fn run_stage(
             _ => jobs.push(job),
         }
     }
+    let (watch, options) = (&shared.watch, &shared.options);
+    watch
+        .broken_first(&mut jobs, options, interrupt.clone(), stops_at(stage))
+        .await;
     let mut queue = Queue::new(jobs.iter().map(|j| j.hosts.clone()), stage.limits);
     let mut running: JoinSet<(usize, JobEnd)> = JoinSet::new();
     let stops_at = stops_at(stage);
@@ -357,7 +367,7 @@ async fn run_stage(
         while let Some(index) = queue.start() {
             let Some(job) = jobs.get(index) else { break };
             let (job, shared) = ((*job).clone(), shared.clone());
-            running.spawn(async move { (index, guarded(job, shared).await) });
+            running.spawn(async move { (index, guarded(job, shared, stops_at).await) });
         }
         let joined = tokio::select! {
             biased;
@@ -430,8 +440,8 @@ async fn finished(events: &Events, task: &PreparedTask, outcome: Outcome) {
 }
 
 /// Runs a job; whatever panics in it is its failure.
-async fn guarded(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
-    let running = job::run(job.clone(), shared.clone());
+async fn guarded(job: Arc<PreparedJob>, shared: Arc<Shared>, stops_at: u8) -> JobEnd {
+    let running = job::run(job.clone(), shared.clone(), stops_at);
     let panic = match AssertUnwindSafe(running).catch_unwind().await {
         Ok(end) => return end,
         Err(panic) => prepare::panic_text(&*panic).to_owned(),

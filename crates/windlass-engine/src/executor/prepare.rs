@@ -11,6 +11,7 @@ use windlass_model::ids::{HostName, TaskId};
 use windlass_model::receipt::ReceiptPlan;
 use windlass_model::tasklist::{DEFAULT_TIME_LIMIT, Plan, Stage, Task, Tasklist};
 
+use crate::availability::{self, Finder, TakenOut, Watched};
 use crate::command::{Command, InitContext};
 use crate::events::Events;
 use crate::queue::Limits;
@@ -27,6 +28,8 @@ pub struct Prepared {
     pub stages: Vec<PreparedStage>,
     /// What its generator added.
     pub plan: Plan,
+    /// Services of which so many hosts must stay healthy.
+    pub watched: Arc<Vec<Watched>>,
 }
 
 /// A stage, ready to run.
@@ -49,6 +52,8 @@ pub struct PreparedJob {
     pub tasks: Vec<PreparedTask>,
     /// The receipt that it leaves.
     pub receipt: Option<ReceiptPlan>,
+    /// Hosts of watched services that it takes out.
+    pub takes_out: Vec<TakenOut>,
 }
 
 /// A task, ready to run.
@@ -88,7 +93,18 @@ impl Prepared {
         self.jobs().flat_map(|j| &j.tasks)
     }
 
-    /// Every host that the run will talk to, `local` left out.
+    /// Every host that is asked whether it is healthy, `local` left out.
+    pub fn asked_hosts(&self) -> BTreeSet<HostName> {
+        let asks = self.watched.iter().flat_map(|s| &s.hosts);
+        let tasks = asks.flat_map(|host| &host.ask);
+        let mut hosts: BTreeSet<HostName> = tasks
+            .flat_map(|t| std::iter::once(t.host.clone()).chain(t.code.other_hosts()))
+            .collect();
+        hosts.remove(&HostName::local());
+        hosts
+    }
+
+    /// Every host that the run will change something on or through, `local` left out.
     pub fn hosts(&self) -> BTreeSet<HostName> {
         let mut hosts: BTreeSet<HostName> = self
             .tasks()
@@ -132,6 +148,7 @@ pub async fn prepare(
     let mut initialized = Box::pin(initialized);
     let receipts: HashMap<&str, &ReceiptPlan> =
         plan.receipts.iter().map(|r| (r.job.as_str(), r)).collect();
+    let finder = Finder::new(&plan);
     faults.extend(astray(tasklist, &plan));
     let mut stages = Vec::with_capacity(tasklist.stages.len());
     for (s, stage) in tasklist.stages.iter().enumerate() {
@@ -160,11 +177,14 @@ pub async fn prepare(
                 }
             }
             let name = format!("{}.{}", s + 1, j + 1);
-            jobs.push(Arc::new(PreparedJob {
+            let mut job = PreparedJob {
                 hosts: job.hosts(),
                 tasks,
                 receipt: receipts.get(name.as_str()).copied().cloned(),
-            }));
+                takes_out: Vec::new(),
+            };
+            job.takes_out = finder.taken_out(&job);
+            jobs.push(Arc::new(job));
         }
         stages.push(PreparedStage {
             name: stage.name.clone(),
@@ -178,12 +198,73 @@ pub async fn prepare(
         });
     }
     drop(initialized);
+    let mut asks = HashMap::new();
+    for (s, service) in plan.min_healthy.keys().enumerate() {
+        match questions(&plan, service, registry, base).await {
+            Ok(hosts) => asks.extend(hosts.into_iter().map(|(h, tasks)| ((s, h), tasks))),
+            Err(found) => faults.extend(found),
+        }
+    }
+    let watched = availability::watched(&plan, asks);
+    if faults.0.is_empty() {
+        faults.extend(availability::prove(&watched, &stages));
+    }
     faults.or(Prepared {
         name: tasklist.name.clone(),
         stages,
         plan,
+        watched: Arc::new(watched),
     })
 }
+
+/// The tasks that ask the hosts of a service whether they are healthy, by the number of the host.
+async fn questions(
+    plan: &Plan,
+    service: &str,
+    registry: &Registry,
+    base: &Path,
+) -> Result<Vec<(usize, Vec<PreparedTask>)>, Diagnostics> {
+    let mut faults = Diagnostics::new();
+    let mut questions = Vec::new();
+    let hosts = plan.min_healthy.get(service).map(|s| s.hosts.as_slice());
+    for (h, host) in hosts.unwrap_or_default().iter().enumerate() {
+        let path = format!("plan.min_healthy.{service}.hosts[{h}]");
+        let place = format!("the health of {service} on {}", host.host);
+        let tasks = match host.tasks(&path, &place) {
+            Ok(tasks) => tasks,
+            Err(found) => {
+                faults.extend(found);
+                continue;
+            }
+        };
+        let mut asked = Vec::with_capacity(tasks.len());
+        for (n, task) in tasks.iter().enumerate() {
+            let path = format!("{path}.ask[{n}]");
+            let cx = InitContext {
+                task,
+                id: QUESTION,
+                source: None,
+                place: &place,
+                path: &path,
+                base,
+                pinned: &plan.files,
+            };
+            match initialize(registry, &cx).await {
+                Ok((code, component)) => asked.push(prepared_task(QUESTION, task, code, component)),
+                Err(found) => faults.extend(found),
+            }
+        }
+        questions.push((h, asked));
+    }
+    faults.or(questions)
+}
+
+/// The id of what is no task of the tasklist.
+pub(crate) const QUESTION: TaskId = TaskId {
+    stage: 0,
+    task: 0,
+    link: 0,
+};
 
 /// Receipts that name no job, or one whose tasks are tagged with other services: the tasklist was edited, its plan was not.
 fn astray(tasklist: &Tasklist, plan: &Plan) -> Diagnostics {

@@ -7,6 +7,7 @@
 )]
 
 mod ahead;
+mod healthy;
 mod kept;
 mod law;
 mod locks;

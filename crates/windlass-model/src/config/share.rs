@@ -38,6 +38,17 @@ impl Share {
         }
     }
 
+    /// The same, rounded up: at least so many.
+    pub fn at_least_of(self, total: u32) -> u32 {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => {
+                let share = (u64::from(total) * u64::from(percent)).div_ceil(100);
+                u32::try_from(share).unwrap_or(u32::MAX)
+            }
+        }
+    }
+
     /// The same as a limit on what runs at once: at least 1.
     pub fn limit_of(self, total: u32) -> u32 {
         self.of(total).max(1)

@@ -1,5 +1,6 @@
 //! Tasklists: stages in series, the tasks of a stage side by side.
 
+mod healthy;
 mod read;
 mod write;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use healthy::{MinHealthy, ServiceHost};
 pub(crate) use read::name_fault;
 pub use read::{from_tree, read, task_label};
 pub use write::write;
@@ -159,9 +161,9 @@ pub struct Plan {
     /// Receipts to leave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<ReceiptPlan>,
-    /// Service -> how many hosts (a number or `N%`) must stay healthy.
+    /// Service -> how many of its hosts must stay healthy, and how they are asked.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub min_healthy: std::collections::BTreeMap<String, String>,
+    pub min_healthy: std::collections::BTreeMap<String, MinHealthy>,
 }
 
 impl Tasklist {

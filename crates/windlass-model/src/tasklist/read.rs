@@ -44,6 +44,18 @@ pub fn from_tree(root: Node, source: Option<&Arc<Source>>) -> Result<Tasklist, D
     reader.found.or(tasklist)
 }
 
+/// Reads a task that stands by itself, at `path`; `label` names the place for messages.
+pub(super) fn one_task(node: Node, path: &str, label: &str) -> Result<Task, Diagnostics> {
+    let mut reader = Reader {
+        source: None,
+        found: Diagnostics::new(),
+        untold: 0,
+        hosts: HashMap::new(),
+    };
+    let task = reader.task(node, label, TaskId::new(0, 0, 0), &|| path.to_owned());
+    reader.found.or(task.unwrap_or_default())
+}
+
 /// How messages name a task: `stage "Upload", task 1.2.1 (upload)`.
 pub fn task_label(stage: &str, id: TaskId, command: &str) -> String {
     format!("stage \"{stage}\", task {id} ({command})")

@@ -70,6 +70,17 @@ fn task(task: &Task, indent: usize, out: &mut dyn io::Write) -> io::Result<()> {
     object.close()
 }
 
+impl Task {
+    /// The same as JSON, as [`write()`] writes it; `null` where that cannot be.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut text = Vec::new();
+        match task(self, 0, &mut text) {
+            Ok(()) => serde_json::from_slice(&text).unwrap_or_default(),
+            Err(_) => serde_json::Value::Null,
+        }
+    }
+}
+
 fn unreadable(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,

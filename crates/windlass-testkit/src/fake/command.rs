@@ -41,6 +41,9 @@ pub struct FakeArgs {
     /// Keys that it closes.
     #[serde(default)]
     closes: Vec<String>,
+    /// Whether it takes a service of its host out.
+    #[serde(default)]
+    takes_out: bool,
     /// How it ends when every reply was wanted; `changed` if absent.
     #[serde(default)]
     ends: Option<String>,
@@ -244,6 +247,10 @@ impl Command for Fake {
             opens: self.0.opens.clone(),
             closes: self.0.closes.clone(),
         }
+    }
+
+    fn takes_out(&self) -> bool {
+        self.0.takes_out
     }
 
     fn said(&self) -> Vec<(Level, String)> {

@@ -2,6 +2,7 @@
 
 mod control;
 mod deploy;
+mod healthy;
 mod install;
 pub mod look;
 pub mod rollback;
@@ -21,6 +22,7 @@ use windlass_engine::generator::{Generator, Help};
 use windlass_model::config::Config;
 use windlass_model::config::rolling::{PLATFORM, RollingConfig, RollingService};
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
+use windlass_model::ids::HostName;
 use windlass_model::package::Package;
 use windlass_model::step::Level;
 use windlass_model::tasklist::{Plan, Tasklist};
@@ -78,7 +80,15 @@ impl Generator for Rolling {
             say(Level::Info, None, None, "nothing to do");
             return Ok(tasklist);
         }
-        let mut plan = plan(help.config(), &config, &packages, &choice);
+        let mut plan = plan(help.config(), &packages, &choice);
+        let new = healthy::not_installed(help, &config, &packages, &versions).await?;
+        for (package, service) in deployed(&config, &packages, &choice) {
+            let runs = |host: &HostName| versions.get(&service.name)?.get(host)?.clone();
+            healthy::keep_healthy(&mut plan, &config, service, |host| healthy::Known {
+                version: runs(host).unwrap_or_else(|| package.version.clone()),
+                is_new: new.contains(&(service.name.clone(), host.clone())),
+            })?;
+        }
         let mut stages = Stages::new(&config);
         let graphite = |suffix| {
             let is_deployed = !choice.targets.is_empty();
@@ -110,13 +120,24 @@ fn name(config: &RollingConfig, packages: &[Package]) -> String {
     }
 }
 
-/// Everything of the plan but the receipts.
-fn plan(
-    written: &Config,
-    config: &RollingConfig,
-    packages: &[Package],
+/// The packages that some host gets and that hold no properties.
+fn deployed<'a>(
+    config: &'a RollingConfig,
+    packages: &'a [Package],
     choice: &Choice<'_>,
-) -> Plan {
+) -> Vec<(&'a Package, &'a RollingService)> {
+    let targets = &choice.targets;
+    let is_deployed = |name: &str| targets.iter().any(|target| target.service.name == name);
+    packages
+        .iter()
+        .filter(|package| is_deployed(&package.service))
+        .filter_map(|package| Some((package, config.service(&package.service)?)))
+        .filter(|(_, service)| !service.properties)
+        .collect()
+}
+
+/// Everything of the plan but the receipts, and what must stay healthy.
+fn plan(written: &Config, packages: &[Package], choice: &Choice<'_>) -> Plan {
     let deployed: HashSet<&str> = choice
         .targets
         .iter()
@@ -132,13 +153,6 @@ fn plan(
     {
         let path = package.path.to_string_lossy().into_owned();
         plan.files.insert(path, package.sha256.clone());
-        let Some(service) = config
-            .service(&package.service)
-            .filter(|service| !service.properties)
-        else {
-            continue;
-        };
-        keep_healthy(&mut plan, config, service);
     }
     plan.locks = choice.hosts().iter().map(ToString::to_string).collect();
     plan
@@ -148,14 +162,6 @@ fn plan(
 fn digest_of(written: &Config) -> Option<String> {
     let source = written.source.as_ref()?;
     Some(hex(&Sha256::digest(source.text())))
-}
-
-/// How many hosts of a service must stay healthy.
-fn keep_healthy(plan: &mut Plan, config: &RollingConfig, service: &RollingService) {
-    if let Some(share) = service.min_healthy.or(config.min_healthy) {
-        plan.min_healthy
-            .insert(service.name.clone(), share.to_string());
-    }
 }
 
 /// A package whose service is not in the config.

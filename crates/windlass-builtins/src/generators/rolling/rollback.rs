@@ -12,6 +12,7 @@ use windlass_model::tasklist::{Job, Plan, Tasklist};
 
 use super::super::packages::some_of;
 use super::deploy::{Release, chain, host_by_host};
+use super::healthy::{Known, keep_healthy};
 use super::look::{Found, Said, some_version};
 use super::stages::Stages;
 use super::target::Target;
@@ -351,8 +352,18 @@ impl Rollback {
         }
         let locked: BTreeSet<&HostName> = self.put_back.iter().map(|back| &back.host).collect();
         plan.locks = locked.into_iter().map(ToString::to_string).collect();
-        for (_, service, ..) in &places {
-            super::keep_healthy(&mut plan, config, service);
+        for (back, service, ..) in &places {
+            if plan.min_healthy.contains_key(&service.name) {
+                continue;
+            }
+            let from = |host: &HostName| {
+                let here = |p: &&PutBack| p.service == service.name && p.host == *host;
+                self.put_back.iter().find(here)?.from.clone()
+            };
+            keep_healthy(&mut plan, config, service, |host| Known {
+                version: from(host).unwrap_or_else(|| back.to.clone()),
+                is_new: false,
+            })?;
         }
         let mut what: Vec<String> = Vec::new();
         for back in &self.put_back {

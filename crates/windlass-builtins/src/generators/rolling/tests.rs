@@ -184,7 +184,7 @@ service:
     stop_command: /srv/prod/{service}/bin/stop
     check_command: curl -f http://{hostname}:9000/
     min_healthy: 0
-  worker: {hosts: [back]}
+  worker: {hosts: [back], min_healthy: 0}
   settings: {hosts: [back], properties: true, properties_path: "/etc/{service}"}
 "#;
 

@@ -9,12 +9,13 @@ use windlass_model::step::{As, Step, Via};
 
 use super::JobRun;
 use crate::command::{Facts, Seen};
+use crate::executor::Options;
 use crate::executor::lines::Lines;
 use crate::executor::prepare::PreparedTask;
 use crate::host::{HostError, HostErrorKind, Keep};
 
 /// A host as somebody.
-pub(super) type Target = (HostName, Option<String>);
+pub(crate) type Target = (HostName, Option<String>);
 
 /// A task under way.
 pub(super) struct Flight {
@@ -104,11 +105,11 @@ pub(super) fn broken(error: HostError) -> Broken {
 }
 
 /// The rights that a task's steps have.
-pub(super) fn rights(task: &PreparedTask) -> As {
+pub(crate) fn rights(task: &PreparedTask) -> As {
     if task.use_sudo { As::root() } else { As::Login }
 }
 
-pub(super) fn with_rights(mut step: Step, rights: &As) -> Step {
+pub(crate) fn with_rights(mut step: Step, rights: &As) -> Step {
     match &mut step {
         Step::Run(run) if run.user == As::Login => run.user = rights.clone(),
         Step::Put(put) if put.user == As::Login => put.user = rights.clone(),
@@ -117,7 +118,15 @@ pub(super) fn with_rights(mut step: Step, rights: &As) -> Step {
     step
 }
 
-pub(super) fn target_of(step: &Step, home: &Target) -> Target {
+/// As whom a task acts on its host.
+pub(crate) fn user_of(task: &PreparedTask, options: &Options) -> Option<String> {
+    if task.host.is_local() {
+        return None;
+    }
+    task.user.clone().or_else(|| options.user.clone())
+}
+
+pub(crate) fn target_of(step: &Step, home: &Target) -> Target {
     let via = match step {
         Step::Dial(dial) => &dial.via,
         Step::Http(http) => &http.via,

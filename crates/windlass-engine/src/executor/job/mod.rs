@@ -21,15 +21,19 @@ use windlass_model::event::What;
 use windlass_model::outcome::{Failure, FailureKind, Outcome};
 use windlass_model::step::Level;
 
+use super::health::Admitted;
 use super::prepare::{PreparedJob, PreparedTask, panic_text};
 use super::{JobEnd, Shared, task_ref};
 use crate::command::{Turn, Verdict};
 use crate::host::{Conversation, Keep};
 use end::Next;
-use flight::{Broken, Flight, Target};
+use flight::{Broken, Flight};
+pub(crate) use flight::{Target, rights, target_of, user_of, with_rights};
 
 /// Runs a job to its end.
-pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
+///
+/// `stops_at` interrupts keep it from beginning.
+pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>, stops_at: u8) -> JobEnd {
     let mut run = JobRun {
         job: &job,
         shared: &shared,
@@ -40,6 +44,8 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
         finished: 0,
         maybe_begun: HashMap::new(),
         left_unknown: false,
+        stops_at,
+        admitted: None,
     };
     run.take_over();
     let end = match AssertUnwindSafe(run.run()).catch_unwind().await {
@@ -51,6 +57,10 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>) -> JobEnd {
     };
     for (_, talk) in run.talks.drain() {
         talk.close().await;
+    }
+    let may_be_out = end != JobEnd::Succeeded && (run.sent || run.began_before());
+    if let Some(admitted) = run.admitted.take().filter(|_| !may_be_out) {
+        admitted.give_back();
     }
     match end {
         JobEnd::Failed if run.left_unknown => JobEnd::Unknown,
@@ -74,6 +84,10 @@ struct JobRun<'a> {
     maybe_begun: HashMap<usize, Keep>,
     /// Whether a task that was in flight when the run was resumed was not looked at.
     left_unknown: bool,
+    /// How many interrupts keep it from beginning.
+    stops_at: u8,
+    /// Held while it takes hosts of watched services out.
+    admitted: Option<Admitted<'a>>,
 }
 
 impl JobRun<'_> {
@@ -116,6 +130,13 @@ impl JobRun<'_> {
             }
             return JobEnd::Succeeded;
         }
+        if let Err(failure) = self.admit().await {
+            if failure.kind == FailureKind::Interrupted {
+                self.not_run(0, "interrupted").await;
+                return JobEnd::Failed;
+            }
+            return self.not_asked(failure).await;
+        }
         let end = match AssertUnwindSafe(self.chain()).catch_unwind().await {
             Ok(end) => end,
             Err(panic) => {
@@ -131,6 +152,19 @@ impl JobRun<'_> {
             (false, JobEnd::Succeeded) => JobEnd::Failed,
             _ => end,
         }
+    }
+
+    /// Waits until enough hosts are healthy for it to take its own out.
+    async fn admit(&mut self) -> Result<(), Failure> {
+        let shared: &Shared = self.shared;
+        if !self.job.takes_out.is_empty() {
+            let watch = &shared.watch;
+            watch
+                .admit(self.job, &shared.options, self.stops_at)
+                .await?;
+            self.admitted = Some(Admitted::new(watch, self.job));
+        }
+        Ok(())
     }
 
     async fn chain(&mut self) -> JobEnd {

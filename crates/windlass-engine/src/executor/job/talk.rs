@@ -9,7 +9,7 @@ use windlass_model::outcome::{Failure, FailureKind};
 use windlass_model::step::{Reply, Step};
 
 use super::JobRun;
-use super::flight::{Broken, Target, broken};
+use super::flight::{Broken, Target, broken, user_of};
 use crate::command::Repeat;
 use crate::executor::prepare::PreparedTask;
 use crate::executor::{NO_JOURNAL, task_ref};
@@ -218,12 +218,7 @@ impl JobRun<'_> {
     }
 
     pub(super) fn user_of(&self, task: &PreparedTask) -> Option<String> {
-        if task.host.is_local() {
-            return None;
-        }
-        task.user
-            .clone()
-            .or_else(|| self.shared.options.user.clone())
+        user_of(task, &self.shared.options)
     }
 
     /// A question of the executor's own: its output is nobody's. Nothing is asked where the lock is lost.
