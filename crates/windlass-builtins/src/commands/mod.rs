@@ -5,7 +5,7 @@ pub mod args;
 pub mod check_service;
 mod checkout;
 mod cleanup;
-mod collect;
+pub(crate) mod collect;
 pub mod control;
 pub mod control_service;
 mod copyfile;
