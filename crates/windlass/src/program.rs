@@ -31,6 +31,7 @@ impl Program {
         let mut registry = Registry::new();
         windlass_builtins::commands::register(&mut registry);
         windlass_builtins::generators::register(&mut registry);
+        windlass_builtins::behaviours::register(&mut registry);
         (self.extend)(&mut registry);
         registry
     }

@@ -141,13 +141,14 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The id of the run of a job's lease: other leases of the job have others, so what one of them left on a host is not taken for
-/// this one's. `None` only for ids that no run can have.
+/// An id for the run of a job's lease, another one each time: what one run left on a host is never taken for another's, be it of a
+/// job that has the same id at another manager. `None` when the system has no random numbers.
 pub fn run_id(job: &JobId, epoch: Epoch) -> Option<RunId> {
-    const LONGEST: usize = 43;
+    const LONGEST: usize = 24;
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = job.as_str().chars().map(plain).take(LONGEST).collect();
-    RunId::new(&format!("j{name}-{epoch}"))
+    let random = getrandom::u64().ok()?;
+    RunId::new(&format!("j{name}-{epoch}-{random:016x}"))
 }
 
 /// A config of what was written and the facts at hand.

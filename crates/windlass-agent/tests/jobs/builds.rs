@@ -80,7 +80,7 @@ async fn what_goes_wrong_is_named() {
     let place = Place::new();
     place.put("src/a.txt", "a");
     place.put("secret", "private");
-    place.sh("ln -s ../secret src/link; ln -s $PWD src/up; mkdir src/empty");
+    place.sh("ln -s $PWD/secret src/link; ln -s $PWD src/up; mkdir src/empty");
     let source = directory(&place, "src");
     for (config, targets, said) in [
         (

@@ -11,3 +11,4 @@
 mod builds;
 mod installs;
 mod place;
+mod plugins;

@@ -108,7 +108,8 @@ impl Place {
     }
 
     pub fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+        let text = fs::read_to_string(self.path(name));
+        text.unwrap_or_else(|e| panic!("{name}: {e}: {}", self.told.0.lock().unwrap()))
     }
 
     /// Runs a shell line here, and gives what it prints.

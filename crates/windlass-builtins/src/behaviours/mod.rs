@@ -4,6 +4,8 @@ mod build;
 mod install;
 mod settings;
 
+pub(crate) use settings::facts_of;
+
 use std::sync::Arc;
 
 use windlass_engine::registry::{Registry, Work};

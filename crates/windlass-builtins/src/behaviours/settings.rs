@@ -157,5 +157,14 @@ fn facts<T: DeserializeOwned>(config: &Config, key: &str, hint: &str) -> Result<
         let fault = Diagnostic::error(format!("the config lacks `{key}`, the work at hand"));
         return Err(fault.hint(hint).into());
     };
-    decode(node).map_err(|wrong| wrong.diagnostic(None, key).into())
+    facts_of(Some(node), key)
+}
+
+/// The same from its node.
+pub(crate) fn facts_of<T: DeserializeOwned>(
+    node: Option<&Node>,
+    key: &str,
+) -> Result<T, Diagnostics> {
+    let none = Node::from(Map::default());
+    decode(node.unwrap_or(&none)).map_err(|wrong| wrong.diagnostic(None, key).into())
 }

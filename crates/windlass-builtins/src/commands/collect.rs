@@ -5,6 +5,7 @@ use serde::Deserialize;
 use windlass_engine::command::{Command, CommandKind, InitContext};
 use windlass_model::diagnostic::Diagnostics;
 use windlass_model::release::work::resource_name;
+use windlass_model::step::Run;
 
 use super::args::AbsolutePath;
 use super::paths::quote_pattern;
@@ -13,12 +14,12 @@ use super::scripted::Scripted;
 use super::source_version::INSIDE;
 
 /// See [`Args`].
-pub(super) struct Collect;
+pub(crate) struct Collect;
 
 /// Arguments of `collect`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The directory that the files lie in.
     source: AbsolutePath,
     /// Files and directories in it, or patterns with `*`, `?`, `[...]`; each must match something, and nothing that leads
@@ -88,13 +89,35 @@ impl CommandKind for Collect {
             wrong.push(cx.wrong("name", why));
         }
         wrong.or(())?;
-        let patterns: Vec<String> = args.files.iter().map(|f| rooted(f)).collect();
-        let exclude: Vec<String> = args
-            .exclude
-            .iter()
-            .map(|name| format!("-o -name {}", crate::sh::quote(name)))
-            .collect();
-        let run = Script::new()
+        let run = script_of(&args);
+        let failing = format!("cannot collect the files of {}", args.destination);
+        Ok(Box::new(Scripted::safe(vec![run.into()], failing)))
+    }
+}
+
+/// The program that puts one file, or a directory as an archive, to where it belongs; `file` is relative to `source`.
+pub(crate) fn program(source: &str, file: &str, destination: &str) -> Result<Run, String> {
+    if let Some(why) = inner_path(file) {
+        return Err(why);
+    }
+    Ok(script_of(&Args {
+        source: AbsolutePath::new(source)?,
+        files: vec![file.to_owned()],
+        exclude: Vec::new(),
+        destination: AbsolutePath::new(destination)?,
+        archive: Format::Auto,
+        name: None,
+    }))
+}
+
+fn script_of(args: &Args) -> Run {
+    let patterns: Vec<String> = args.files.iter().map(|f| rooted(f)).collect();
+    let exclude: Vec<String> = args
+        .exclude
+        .iter()
+        .map(|name| format!("-o -name {}", crate::sh::quote(name)))
+        .collect();
+    Script::new()
             .set("source", args.source.as_str())
             .set("to", args.destination.as_str())
             .set("name", args.name.as_deref().unwrap_or(""))
@@ -115,10 +138,7 @@ impl CommandKind for Collect {
             .run(
                 &[ABSENT, TEMP, RENAME, INSIDE],
                 include_str!("scripts/collect.sh"),
-            );
-        let failing = format!("cannot collect the files of {}", args.destination);
-        Ok(Box::new(Scripted::safe(vec![run.into()], failing)))
-    }
+            )
 }
 
 /// A pattern of sh that begins with `./`, so that no name is taken for an option.

@@ -6,7 +6,7 @@ pub mod check_loadbalancer;
 pub mod check_service;
 mod checkout;
 mod cleanup;
-mod collect;
+pub(crate) mod collect;
 pub mod control;
 pub mod control_service;
 mod copyfile;

@@ -32,34 +32,59 @@ impl std::fmt::Debug for Execute {
 #[async_trait]
 impl PluginCall for Execute {
     async fn call(&self, hands: &mut dyn Hands) -> Result<Reply, Failure> {
-        let mut callbacks = HandsCallbacks {
+        let (worker, params) = (&self.worker, self.params.clone());
+        let answer = call_plugin(
+            worker,
+            "execute",
+            params,
             hands,
-            component: &self.component,
-            base: &self.base,
-            failed: None,
-        };
-        let params = self.params.clone();
-        let called = self.worker.call("execute", params, &mut callbacks).await;
-        if let Some(failure) = callbacks.failed {
-            return Err(failure);
-        }
-        let plugin = |message: String| Err(Failure::new(FailureKind::Plugin, message));
-        match called {
-            Ok(answer) => match reply_of(answer) {
-                Some(reply) => Ok(reply),
-                None => plugin(format!(
-                    "the answer of the plugin `{}` to `execute` is neither true nor false",
-                    self.worker.name()
-                )),
-            },
-            Err(CallError::Refused(error)) => {
-                if let Some(trace) = error.traceback() {
-                    hands.log(Level::Error, &self.component, trace.trim_end());
-                }
-                plugin(error.message.lines().collect::<Vec<_>>().join(" / "))
+            &self.component,
+            &self.base,
+        )
+        .await?;
+        reply_of(answer).ok_or_else(|| {
+            plugin_failure(format!(
+                "the answer of the plugin `{}` to `execute` is neither true nor false",
+                worker.name()
+            ))
+        })
+    }
+}
+
+/// A failure that is the plugin's.
+pub(super) fn plugin_failure(message: String) -> Failure {
+    Failure::new(FailureKind::Plugin, message)
+}
+
+/// Makes a call that may act on the task's host, and gives its result. A traceback goes to the log.
+pub(super) async fn call_plugin(
+    worker: &Worker,
+    method: &str,
+    params: Params,
+    hands: &mut dyn Hands,
+    component: &str,
+    base: &Path,
+) -> Result<Value, Failure> {
+    let mut callbacks = HandsCallbacks {
+        hands,
+        component,
+        base,
+        failed: None,
+    };
+    let called = worker.call(method, params, &mut callbacks).await;
+    if let Some(failure) = callbacks.failed {
+        return Err(failure);
+    }
+    match called {
+        Ok(answer) => Ok(answer),
+        Err(CallError::Refused(error)) => {
+            if let Some(trace) = error.traceback() {
+                hands.log(Level::Error, component, trace.trim_end());
             }
-            Err(CallError::Broken(why)) => plugin(why),
+            let message = error.message.lines().collect::<Vec<_>>().join(" / ");
+            Err(plugin_failure(message))
         }
+        Err(CallError::Broken(why)) => Err(plugin_failure(why)),
     }
 }
 
