@@ -11,6 +11,7 @@ pub mod ids;
 pub mod outcome;
 pub mod package;
 pub mod receipt;
+pub mod release;
 pub mod secret;
 pub mod shape;
 pub mod step;

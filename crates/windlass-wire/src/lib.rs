@@ -1,3 +1,6 @@
-//! What goes over the wire between clients, managers and agents: formats and types, no I/O.
+//! What goes over the wire between clients, managers and agents.
 
+pub mod agent;
+pub mod connection;
+pub mod rest;
 pub mod xmlrpc;

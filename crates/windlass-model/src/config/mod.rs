@@ -8,7 +8,7 @@ mod fields;
 mod hosts;
 mod known;
 pub mod rolling;
-mod share;
+pub mod share;
 mod template;
 
 #[cfg(test)]
