@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use windlass_model::release::{Environment, Project, TransactionId};
 use windlass_wire::xmlrpc::{
-    self, Call, EncodeOptions, Fault, Limits, MethodTable, Response, Value, code, from_value_at,
-    multicall, to_value,
+    self, Call, Characters, EncodeOptions, Fault, Limits, MethodTable, Response, Value, code,
+    from_value_at, multicall,
 };
 
 use super::{Http, Peer, body, delivered, guard};
@@ -73,9 +73,14 @@ pub(super) async fn call(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    // What a program printed may hold characters that XML has not.
+    let options = EncodeOptions {
+        characters: Characters::Replace,
+        ..EncodeOptions::default()
+    };
     let mut requested = Vec::new();
     let response = answer(&http, &peer, &headers, body, &mut requested).await;
-    let bytes = xmlrpc::encode_response_always(&response, &EncodeOptions::default());
+    let bytes = xmlrpc::encode_response_always(&response, &options);
     let body = delivered::body(bytes, &http.app, requested);
     ([(CONTENT_TYPE, xmlrpc::CONTENT_TYPE)], body).into_response()
 }
@@ -274,5 +279,19 @@ fn tell(answer: impl Serialize) -> Result<Value, AppError> {
     let wrong = |e: &dyn std::fmt::Display| {
         AppError::Unavailable(format!("the answer cannot be written: {e}"))
     };
-    to_value(&answer).map_err(|e| wrong(&e))
+    let mut json = serde_json::to_value(answer).map_err(|e| wrong(&e))?;
+    without_nulls(&mut json);
+    Ok(Value::from(json))
+}
+
+/// Takes out the members that say nothing: many clients refuse nil.
+fn without_nulls(json: &mut Json) {
+    match json {
+        Json::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        Json::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
 }
