@@ -288,6 +288,10 @@ async fn a_broken_release_stops_at_the_first_host_and_the_next_one_mends_it() {
         fs::read_link(site.at("a/webapps/shop")).unwrap(),
         Path::new("shop_1")
     );
+    assert!(
+        !site.at("b/webapps/.unpack").exists(),
+        "what the failed deploy left on a host that is passed over is gone: {lines:#?}"
+    );
 
     let (end, lines) = site.deploy(&[site.shop("3", "good")]).await;
     assert_eq!(end, RunEnd::Succeeded, "{lines:#?}");
@@ -295,6 +299,11 @@ async fn a_broken_release_stops_at_the_first_host_and_the_next_one_mends_it() {
         assert_eq!(
             site.names(&format!("{host}/webapps")),
             ["shared", "shop", "shop_1", "shop_3"]
+        );
+        assert_eq!(
+            site.names(&format!("{host}/tarballs")),
+            ["shop_1.tar.gz", "shop_3.tar.gz"],
+            "only releases that succeeded count"
         );
         assert!(
             !site.at(&format!("{host}/webapps/.unpack")).exists(),
@@ -304,6 +313,23 @@ async fn a_broken_release_stops_at_the_first_host_and_the_next_one_mends_it() {
     let (end, lines) = site.deploy(&[site.shop("3", "good")]).await;
     assert_eq!(end, RunEnd::Succeeded);
     assert_eq!(lines.last().unwrap(), "nothing to do");
+
+    // Nothing to do but to remove what was left.
+    fs::create_dir_all(site.at("b/webapps/.unpack/shop_4")).unwrap();
+    let (end, lines) = site.deploy(&[site.shop("3", "good")]).await;
+    assert_eq!(end, RunEnd::Succeeded);
+    assert!(!site.at("b/webapps/.unpack").exists(), "{lines:#?}");
+    let said = format!(
+        "an earlier deploy left {}: it is removed",
+        site.at("b/webapps/.unpack").display()
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.contains("earlier deploy"))
+            .collect::<Vec<_>>(),
+        [&said]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -86,7 +86,7 @@ impl Keep {
 /// What a host still knows of a kept task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
-    /// It was never begun here.
+    /// It was never begun here: the host keeps the run's work, and this is not among it.
     NotBegun,
     /// It still runs.
     Running,
@@ -94,7 +94,7 @@ pub enum Kept {
     Ended(Vec<Reply>),
     /// It was begun, runs no more, and left no end: killed, or the host went down.
     CutOff,
-    /// This host keeps nothing.
+    /// This host keeps nothing of the run, or no longer what it did: nobody knows whether it was begun.
     Nothing,
 }
 
@@ -121,6 +121,14 @@ pub trait Conversation: Send + Sync {
 
     /// The next thing heard. Cancel-safe. After an error the conversation is of no more use.
     async fn hear(&mut self) -> Result<Heard, HostError>;
+
+    /// What makes the host ready to keep work of a run for `keep.user`; none where that takes nothing. It is done before the
+    /// first such work is sent or said to be sent, and again by a process that goes on with the run; doing it twice changes
+    /// nothing. With `is_awaited` something should be kept there already: if it is gone, [`Kept::Nothing`] is what
+    /// [`Conversation::recall`] says from then on of work that was not begun.
+    fn keeper(&self, _keep: &Keep, _is_awaited: bool) -> Option<Step> {
+        None
+    }
 
     /// What the host still knows of a task that was sent with [`Batch::keep`], maybe by another conversation or another process
     /// of Windlass. A [`Kept::Running`] task is left alone, but [`Conversation::kill`] ends it from then on. Ends within a

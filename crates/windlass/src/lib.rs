@@ -5,6 +5,7 @@ mod access;
 mod choice;
 mod cli;
 mod ending;
+mod given;
 mod locking;
 mod making;
 mod origin;

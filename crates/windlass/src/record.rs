@@ -28,14 +28,18 @@ pub(crate) fn find(state: &Path, named: &str) -> Result<RunId, Ending> {
     match begin_so.as_slice() {
         [run] if !named.is_empty() => Ok((*run).clone()),
         [] | [_] => Err(unknown(state, named)),
-        several => {
-            let ids: Vec<&str> = several.iter().take(5).map(|r| r.as_str()).collect();
-            Err(Ending::input(
-                format!("{} runs begin with `{named}`", several.len()),
-                format!("say more of the id: {}", ids.join(", ")),
-            ))
-        }
+        several => Err(ambiguous(named, several.iter().map(|run| run.as_str()))),
     }
+}
+
+/// That several runs begin with what was named.
+pub(crate) fn ambiguous<'a>(named: &str, runs: impl Iterator<Item = &'a str>) -> Ending {
+    let ids: Vec<&str> = runs.collect();
+    let some: Vec<&str> = ids.iter().copied().take(5).collect();
+    Ending::input(
+        format!("{} runs begin with `{named}`", ids.len()),
+        format!("say more of the id: {}", some.join(", ")),
+    )
 }
 
 /// The last run.

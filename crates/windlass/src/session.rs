@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -27,6 +27,7 @@ use windlass_model::tree::Map;
 use crate::access::Access;
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
+use crate::given::Given;
 use crate::process;
 use crate::program::Program;
 use crate::reporters::digest::{self, Collector};
@@ -56,6 +57,10 @@ pub(crate) struct Session {
     pub(crate) plugins: Arc<Plugins>,
     /// The run that was begun, if one was.
     pub(crate) begun: Option<RunId>,
+    /// What may not be said any more.
+    hidden: Mutex<Arc<Secrets>>,
+    /// The config that the command line names, for commands that go on with the run.
+    pub(crate) given_config: Option<PathBuf>,
     collector: Collector,
     dispatcher: JoinHandle<std::io::Result<()>>,
 }
@@ -81,6 +86,8 @@ impl Session {
             events,
             interrupt,
             begun: None,
+            hidden: Mutex::default(),
+            given_config: None,
             collector,
             dispatcher,
         })
@@ -185,6 +192,9 @@ impl Session {
         let resolved = windlass_builtins::secrets::resolve(&new, &variable, base).await?;
         let secrets = Arc::new(known.with(&resolved));
         self.events.hide(secrets.clone()).await;
+        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        *hidden = Arc::new(hidden.with(&secrets));
+        drop(hidden);
         Ok(secrets)
     }
 
@@ -226,6 +236,10 @@ impl Session {
 
     /// Ends the session: plugins first, then the sinks; then prints the digest of the run, if there was one.
     pub(crate) async fn finish(self, result: Result<(), Ending>) -> Result<(), Ending> {
+        let given = Given {
+            state_dir: self.common.state_dir,
+            config: self.given_config,
+        };
         self.plugins.close().await;
         self.events.end().await;
         let sinks = match tokio::time::timeout(Duration::from_secs(30), self.dispatcher).await {
@@ -240,9 +254,13 @@ impl Session {
         sinks.map_err(|e| Ending::own("the run could not be recorded", e))?;
         let view = self.collector.view();
         if view.run.is_some() && self.common.log_format == LogFormat::Text {
-            crate::output::say(&digest::digest(&view));
+            crate::output::say(&digest::digest(&view, &given));
         }
-        result
+        let hidden = self
+            .hidden
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        result.map_err(|ending| ending.masked(&hidden))
     }
 }
 

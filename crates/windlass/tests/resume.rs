@@ -168,6 +168,52 @@ fn a_run_that_failed_goes_on_where_it_failed() {
 }
 
 #[test]
+fn the_next_command_can_be_pasted() {
+    let place = Place::new();
+    chain(&place, &["one", "two"]);
+    place.write("status.two", "7");
+    place.write("my.yaml", "platform: test\n");
+    let given = [
+        "deploy",
+        "--tasklist",
+        "tasks.json",
+        "--state-dir",
+        "my runs",
+        "--config",
+        "my.yaml",
+    ];
+    let failed = place.windlass(&given).expect(1);
+    let next = |text: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("next: windlass "));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    let (_, more) = failed.stderr.split_once("\n  more: windlass ").unwrap();
+    let more = more.lines().next().unwrap().to_owned();
+    let paste = |line: &str| {
+        let mut command = place.command(&[]);
+        let program = command.get_program().to_str().unwrap().to_owned();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("exec {program} {line}")]);
+        shell.current_dir(place.path()).env_clear();
+        shell.envs(
+            command
+                .env("PATH", std::env::var("PATH").unwrap())
+                .get_envs()
+                .filter_map(|(k, v)| Some((k, v?))),
+        );
+        support::Ran::of(shell.output().unwrap())
+    };
+    assert!(next(&failed.stderr).ends_with(" --state-dir 'my runs' --config my.yaml"));
+    paste(&more).expect(0);
+    let shown = paste("runs show --state-dir 'my runs'").expect(0).stdout;
+    place.write("status.two", "0");
+    paste(&next(&shown)).expect(0);
+    assert_eq!(witness(&place), ["one", "two", "two"]);
+}
+
+#[test]
 fn what_nobody_knows_of_is_asked_for() {
     for (option, wanted) in [
         ("--assume-done", ["one", "two", "three"].as_slice()),
@@ -221,6 +267,116 @@ fn what_nobody_knows_of_is_asked_for() {
         assert_eq!(witness(&place), wanted);
         assert_eq!(shown(&place)["state"], json!("succeeded"));
     }
+}
+
+/// Where what is kept here of the last run lies.
+fn kept(place: &Place) -> PathBuf {
+    place
+        .path()
+        .join(".state/windlass/kept")
+        .join(run_id(place))
+}
+
+#[test]
+fn what_was_never_begun_is_done_without_asking() {
+    let place = Place::new();
+    killed(&place);
+    // As if it had been killed when it had said that it sends the second task, and had not sent it yet.
+    let text = fs::read_to_string(journal(&place)).unwrap();
+    let sent = |line: &&str| line.contains("task_sent") && line.contains("1.1.2");
+    let end = text.lines().position(|line| sent(&line)).unwrap();
+    let lines: Vec<&str> = text.lines().take(end + 1).collect();
+    fs::write(journal(&place), lines.join("\n") + "\n").unwrap();
+    wait_for("the end of what was under way", || {
+        kept(&place).join("1.1.2-1.0.status").exists()
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    for file in fs::read_dir(kept(&place)).unwrap().flatten() {
+        if !["boot", "1.1.1"]
+            .iter()
+            .any(|begin| file.file_name().to_string_lossy().starts_with(begin))
+        {
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+    fs::write(place.path().join("witness"), "one\n").unwrap();
+    place
+        .windlass(&["deploy", "--resume", &run_id(&place)])
+        .expect(0);
+    assert_eq!(witness(&place), ["one", "two", "three"]);
+}
+
+#[test]
+fn what_was_kept_and_is_gone_is_asked_for_and_nothing_is_done_twice() {
+    let place = Place::new();
+    // A second chain on the same host makes it keep things anew.
+    let one = |name: &str| vec![ask(&place, name)];
+    let list = json!({"name": "Resume", "stages": [{"name": "Work", "concurrency": 2, "concurrency_per_host": 2, "tasks": [
+        one("one"), [ask(&place, "other"), ask(&place, "last")]
+    ]}]});
+    place.write("tasks.json", &list.to_string());
+    place.write("hold.one", "");
+    place.write("status.other", "1");
+    let mut child = start(&place);
+    wait_for("both", || {
+        witness(&place).len() == 2 && shown(&place)["failed"] != json!([])
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_file(place.path().join("hold.one")).unwrap();
+    place.write("status.other", "0");
+    std::thread::sleep(Duration::from_millis(500));
+    fs::remove_dir_all(kept(&place)).unwrap();
+    let run = run_id(&place);
+    for _ in 0..2 {
+        let asked = place.windlass(&["deploy", "--resume", &run]).expect(4);
+        let place_of_it = format!("windlass/kept/{run}/1.1.1-1.");
+        for wanted in [
+            "what its host kept of this run is gone",
+            &place_of_it,
+            "--run-again 1.1.1",
+        ] {
+            assert!(asked.stderr.contains(wanted), "{wanted}\n{}", asked.stderr);
+        }
+        let done = witness(&place);
+        assert_eq!(
+            done.iter().filter(|name| *name == "one").count(),
+            1,
+            "{done:?}"
+        );
+        assert_eq!(
+            done.iter().filter(|name| *name == "last").count(),
+            1,
+            "{done:?}"
+        );
+        assert!(kept(&place).exists(), "the other chain has made it anew");
+    }
+    place
+        .windlass(&["deploy", "--resume", &run, "--assume-done", "1.1.1"])
+        .expect(0);
+    assert_eq!(witness(&place).len(), 4);
+}
+
+#[test]
+fn what_windlass_ended_is_settled_by_what_is_kept_though_the_run_failed() {
+    let place = Place::new();
+    let mut task = ask(&place, "one");
+    task["time_limit"] = json!(1);
+    let list =
+        json!({"name": "Limit", "stages": [{"name": "Work", "concurrency": 1, "tasks": [task]}]});
+    place.write("tasks.json", &list.to_string());
+    place.write("hold.one", "");
+    deploy(&place).expect(1);
+    fs::remove_file(place.path().join("hold.one")).unwrap();
+    let asked = place
+        .windlass(&["deploy", "--resume", &run_id(&place)])
+        .expect(4);
+    assert!(
+        asked.stderr.contains("began there and was cut off"),
+        "{}",
+        asked.stderr
+    );
+    assert_eq!(witness(&place), ["one"]);
 }
 
 #[test]

@@ -100,10 +100,12 @@ fn a_broken_release_stops_at_the_first_host_and_the_next_deploy_heals_it() {
     let run = shop.last_run();
     assert_eq!(run["owed"], serde_json::json!([]));
     let touched = tasks(&run, "changed");
-    assert!(
-        touched.iter().all(|task| task.ends_with("on app1")),
-        "{touched:?}"
-    );
+    // what the failed one had unpacked on hosts that are passed over goes
+    let elsewhere: Vec<&String> = touched
+        .iter()
+        .filter(|task| !task.ends_with("on app1"))
+        .collect();
+    assert_eq!(elsewhere, ["removefile on app2", "removefile on app3"]);
 
     // the hosts that went on serving were asked all the while
     let load = load.end();
@@ -111,13 +113,15 @@ fn a_broken_release_stops_at_the_first_host_and_the_next_deploy_heals_it() {
     assert_eq!(load["by_version"].as_object().unwrap().len(), 1, "{load}");
 }
 
-/// The digest: what follows the last line of the log. Of equal lines one is shown.
+/// The digest: what follows the last line of the log. How often a check was asked depends on the time that it took.
 fn digest_of(shop: &Shop, stderr: &str) -> String {
     let text = shop.normal(stderr);
     let lines = text.lines().skip_while(|line| !line.starts_with("FAILED"));
-    let mut lines: Vec<&str> = lines.collect();
-    lines.dedup();
-    lines.join("\n")
+    let lines = lines.map(|line| match line.strip_prefix("    | ... (") {
+        Some(rest) if rest.ends_with(" more times)") => "    | ... (SOME more times)",
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]

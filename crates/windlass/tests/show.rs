@@ -43,10 +43,11 @@ fn the_host_was_given_what_show_prints() {
     for step in seen_steps(&traces) {
         let is_receipt =
             matches!(&step, Done::Run(script) if script.contains(".windlass/receipts/shop' && cd"));
-        let is_lock = matches!(&step, Done::Run(script) if script.contains(": windlass-lock "));
+        let is_own = matches!(&step, Done::Run(script)
+            if script.contains(": windlass-lock ") || script.starts_with(": windlass-keep "));
         let is_again = done.last() == Some(&step);
-        // locks are the engine's own; the receipt's contents are known at the end only; a check is asked until it passes
-        if !is_receipt && !is_lock && !is_again {
+        // locks and what is kept are the engine's own; the receipt's contents are known at the end only; a check is asked until it passes
+        if !is_receipt && !is_own && !is_again {
             done.push(step);
         }
     }
@@ -113,7 +114,7 @@ fn trace_sshd(shop: &Shop, host: &str, traces: &Path) -> Traced {
     }
     let log = std::fs::File::create(shop.path().join("strace.log")).unwrap();
     let strace = Command::new("strace")
-        .args(["-ff", "-ttt", "-xx", "-s", "200000"])
+        .args(["-ff", "-y", "-ttt", "-xx", "-s", "200000"])
         .args(["-e", "trace=read,execve", "-o"])
         .arg(traces.join("trace"))
         .args(["/usr/sbin/sshd", "-D", "-e", "-f", &config])
@@ -156,13 +157,12 @@ fn seen_steps(traces: &Path) -> Vec<Done> {
             if let Some(arguments) = call.strip_prefix("execve(") {
                 let program = first_string(arguments);
                 is_shell = call.ends_with("= 0") && program.ends_with("/sh");
-            } else if let Some(arguments) = call.strip_prefix("read(0, ")
+            } else if let Some(read) = call.strip_prefix("read(0<")
+                && let Some((file, arguments)) = read.split_once(">, ")
                 && is_shell
+                && !is_of_proc(file)
             {
-                let text = first_string(arguments);
-                if !is_of_proc(&text) {
-                    shells.push((time.parse().unwrap(), text));
-                }
+                shells.push((time.parse().unwrap(), first_string(arguments)));
             }
         }
     }
@@ -171,12 +171,9 @@ fn seen_steps(traces: &Path) -> Vec<Done> {
     steps_of(&text)
 }
 
-/// Whether a shell read this from /proc, by a `read` of its own whose standard input is such a file: the id of the boot, or
-/// the line of a process.
-fn is_of_proc(text: &str) -> bool {
-    let is_boot_id = text.len() == 37 && text.matches('-').count() == 4;
-    let is_stat = |(pid, _): (&str, &str)| pid.parse::<u32>().is_ok();
-    is_boot_id || text.split_once(" (").is_some_and(is_stat)
+/// Whether a shell read this from /proc, by a `read` of its own, one byte after the other.
+fn is_of_proc(file: &str) -> bool {
+    file.starts_with("/proc/") || file.starts_with(r"\x2f\x70\x72\x6f\x63\x2f")
 }
 
 /// The first argument, a string as `strace -xx` prints it: `"\x61\x62"...`.

@@ -183,8 +183,17 @@ fn what_changed_two_hosts_and_failed_on_the_third_goes_back() {
         "{}",
         twice.stderr
     );
-    let named = demo.elsewhere(&["rollback", &second]).expect(0);
-    assert!(named.stderr.contains("nothing to do"), "{}", named.stderr);
+    let several = demo.elsewhere(&["rollback", "2"]).expect(2);
+    assert!(
+        several.stderr.contains("3 runs begin with `2`") && several.stderr.contains(&second),
+        "{}",
+        several.stderr
+    );
+    // The beginning of an id is enough, on a machine too that has never heard of the run.
+    let beginning = &second[..second.len() - 2];
+    let named = demo.elsewhere(&["rollback", beginning]).expect(0);
+    let nothing = format!("nothing to do: run {second} stands nowhere any more");
+    assert!(named.stderr.contains(&nothing), "{}", named.stderr);
     // The first run is the last one that stands again; before it there was nothing.
     let back = demo.elsewhere(&["rollback", &first]).expect(2);
     assert!(

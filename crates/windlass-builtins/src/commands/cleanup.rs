@@ -32,6 +32,10 @@ pub(super) struct Args {
     /// A version that stays in any case: an entry of that name, or one that ends in `_` or `-` and the version, with or
     /// without an ending such as `.tar.gz`.
     currentversion: Option<String>,
+    /// The directory in which the versions are installed, when `path` holds only what they were installed from: its
+    /// receipts and links count. Names in `path` may have an ending such as `.tar.gz`; what was never installed counts as
+    /// a deploy that did not succeed, once there are receipts of that service.
+    releases: Option<AbsolutePath>,
 }
 
 impl CommandKind for Cleanup {
@@ -63,6 +67,10 @@ impl CommandKind for Cleanup {
             .set("path", args.path.as_str())
             .set("keep", &args.keepversions.to_string())
             .set("current", args.currentversion.as_deref().unwrap_or(""))
+            .set(
+                "releases",
+                args.releases.as_ref().map_or("", |path| path.as_str()),
+            )
             .line(&format!(
                 "matching() {{ for entry in {}; do consider \"$entry\"; done; }}",
                 quote_pattern(&args.filespec)

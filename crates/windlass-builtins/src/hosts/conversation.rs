@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind, Keep, Kept};
 use windlass_engine::secrets::Secrets;
 use windlass_model::ids::TaskId;
-use windlass_model::step::As;
+use windlass_model::step::{As, Run, Step, Want};
 
 use super::actor::Actor;
 use super::digests::Digests;
@@ -184,6 +184,15 @@ impl Conversation for Talk {
                 Err(self.lost())
             }
         }
+    }
+
+    fn keeper(&self, keep: &Keep, is_awaited: bool) -> Option<Step> {
+        let script = keep::make(keep.run.as_str(), is_awaited);
+        let user = keep.user.clone();
+        Some(Step::Run(Run {
+            user,
+            ..Run::script(script).want(Want::Any)
+        }))
     }
 
     async fn recall(&mut self, keep: &Keep, task: TaskId) -> Result<Kept, HostError> {

@@ -145,6 +145,75 @@ fn only_releases_that_succeeded_count() {
 }
 
 #[test]
+fn what_a_release_that_failed_was_installed_from_does_not_count() {
+    on_all(|m| {
+        let receipt = |n: u32, to: &str, result: &str| {
+            m.write(
+                &format!("webapps/.windlass/receipts/shop/2026112{n}-000000.json"),
+                format!(r#"{{"service":"shop","time":{n},"run":"r","by":"a@b","to":"{to}","result":"{result}"}}"#),
+            );
+        };
+        let tarballs = |names: &[&str]| {
+            for (age, name) in names.iter().rev().enumerate() {
+                m.write(&format!("tarballs/{name}"), name);
+                let time = SystemTime::now() - Duration::from_secs(60 * (age as u64 + 1));
+                File::options()
+                    .write(true)
+                    .open(m.at(&format!("tarballs/{name}")))
+                    .unwrap()
+                    .set_modified(time)
+                    .unwrap();
+            }
+        };
+        tarballs(&[
+            "shop_0.9.tar.gz",
+            "shop-1.0.tgz",
+            "shop_1.1.tar.gz",
+            "shop_1.2.tar.gz",
+            "shop_1.3.tar.gz",
+            "shop_1.4.tar.gz",
+        ]);
+        // Nobody knows of receipts yet: all count.
+        let args = |keep: u32| {
+            json!({
+                "path": m.at("tarballs"), "filespec": "shop[_-]*", "keepversions": keep, "currentversion": "1.4",
+                "releases": m.at("webapps")
+            })
+        };
+        m.changes_once("cleanup", args(5));
+        assert_eq!(names(m, "tarballs").len(), 5);
+        assert!(std::path::Path::new(&m.at("tarballs/shop-1.0.tgz")).exists());
+        // 1.0 was there before receipts were left, 1.1 failed here, 1.2 was stopped before it came here.
+        m.write("webapps/shop_1.0/file", "");
+        m.link("webapps/shop", "shop_1.4");
+        receipt(1, "1.1", "failed");
+        receipt(2, "1.3", "succeeded");
+        receipt(3, "1.4", "succeeded");
+        m.changes_once("cleanup", args(4));
+        assert_eq!(
+            names(m, "tarballs"),
+            [
+                "shop-1.0.tgz",
+                "shop_1.2.tar.gz",
+                "shop_1.3.tar.gz",
+                "shop_1.4.tar.gz"
+            ]
+        );
+        m.changes_once("cleanup", args(3));
+        assert_eq!(
+            names(m, "tarballs"),
+            ["shop-1.0.tgz", "shop_1.3.tar.gz", "shop_1.4.tar.gz"]
+        );
+        m.changes_once("cleanup", args(1));
+        assert_eq!(
+            names(m, "tarballs"),
+            ["shop_1.3.tar.gz", "shop_1.4.tar.gz"],
+            "what ran well before stays"
+        );
+    });
+}
+
+#[test]
 fn a_release_is_archived_with_its_manifest() {
     on_all(|m| {
         m.write("release 1/shop.tar", "s");

@@ -1,6 +1,7 @@
 //! What a run keeps on its hosts is removed once all of it is known. Otherwise it stays, to be asked back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use windlass_model::ids::HostName;
 use windlass_model::step::As;
 
 use super::Shared;
+use super::prepare::{Prepared, PreparedTask};
+use crate::command::Repeat;
 use crate::host::{HostError, Keep};
 
 /// How many hosts are cleaned at once.
@@ -21,19 +24,70 @@ type Keeper = (HostName, Option<String>, As);
 
 /// Who keeps work of a run.
 #[derive(Default)]
-pub(crate) struct Keepers(Mutex<HashMap<Keeper, Keep>>);
+pub(crate) struct Keepers {
+    all: Mutex<HashMap<Keeper, Keep>>,
+    ready: Mutex<HashSet<Keeper>>,
+    /// Whether something came to an end that is settled by what is kept, should the run be resumed.
+    stays: AtomicBool,
+}
 
 impl Keepers {
     /// Notes that a host is about to keep something.
     pub(crate) fn add(&self, host: &HostName, user: Option<&str>, keep: &Keep) {
-        let keeper = (host.clone(), user.map(str::to_owned), keep.user.clone());
-        let mut keepers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keepers.entry(keeper).or_insert_with(|| keep.clone());
+        locked(&self.all)
+            .entry(keeper(host, user, keep))
+            .or_insert_with(|| keep.clone());
+    }
+
+    /// Notes that a host is ready to keep something.
+    pub(crate) fn is_now_ready(&self, host: &HostName, user: Option<&str>, keep: &Keep) {
+        locked(&self.ready).insert(keeper(host, user, keep));
+    }
+
+    /// Whether a host is ready to keep something.
+    pub(crate) fn is_ready(&self, host: &HostName, user: Option<&str>, keep: &Keep) -> bool {
+        locked(&self.ready).contains(&keeper(host, user, keep))
+    }
+
+    /// Everything stays where it is.
+    pub(crate) fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
     }
 
     fn take(&self) -> HashMap<Keeper, Keep> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        match self.stays.load(Ordering::Relaxed) {
+            true => HashMap::new(),
+            false => std::mem::take(&mut *locked(&self.all)),
+        }
     }
+}
+
+/// Notes the hosts that kept something before the run was resumed, of which nothing more may be sent there.
+pub(crate) fn remember(shared: &Shared, prepared: &Prepared) {
+    let Some(resume) = &shared.options.resume else {
+        return;
+    };
+    let is_kept =
+        |task: &&PreparedTask| task.code.repeat() != Repeat::Safe && resume.attempts(task.id) > 0;
+    for task in prepared.tasks().filter(is_kept) {
+        let user = task.user.as_deref().or(shared.options.user.as_deref());
+        let keep = Keep {
+            run: shared.options.run.clone(),
+            attempt: 1,
+            user: if task.use_sudo { As::root() } else { As::Login },
+            from: 0,
+        };
+        let user = user.filter(|_| !task.host.is_local());
+        shared.kept.add(&task.host, user, &keep);
+    }
+}
+
+fn keeper(host: &HostName, user: Option<&str>, keep: &Keep) -> Keeper {
+    (host.clone(), user.map(str::to_owned), keep.user.clone())
+}
+
+fn locked<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Has every host that keeps something of the run remove it. That one cannot is no fault of the run.

@@ -71,6 +71,8 @@ pub struct Resumption {
     pub process: Process,
     told: Told,
     tasks: HashMap<TaskId, TaskSoFar>,
+    /// Hosts, and with whose rights, that something is to be settled on by what they kept.
+    awaited: HashSet<(HostName, bool)>,
     /// By stage and job.
     jobs: HashMap<(u32, u32), JobSoFar>,
     /// Key -> the task that opened it; not closed.
@@ -97,6 +99,7 @@ pub fn resumption(
         process,
         told,
         tasks: index.keys().map(|id| (*id, TaskSoFar::new())).collect(),
+        awaited: HashSet::new(),
         jobs: HashMap::new(),
         owed: BTreeMap::new(),
         told_owed: BTreeMap::new(),
@@ -114,6 +117,10 @@ pub fn resumption(
                 Past::Begun(_) if task.code.repeat() != Repeat::Safe => Decision::Settle,
                 _ => Decision::Do,
             };
+            if so_far.decision == Decision::Settle {
+                let keeper = (task.host.clone(), task.use_sudo);
+                resumption.awaited.insert(keeper);
+            }
         }
     }
     Ok(resumption)
@@ -301,6 +308,11 @@ impl Resumption {
     /// How many attempts of a task were made.
     pub fn attempts(&self, id: TaskId) -> u32 {
         self.tasks.get(&id).map_or(0, |t| t.attempts)
+    }
+
+    /// Whether something that was begun on a host with these rights is to be settled.
+    pub(crate) fn awaits(&self, host: &HostName, use_sudo: bool) -> bool {
+        self.awaited.contains(&(host.clone(), use_sudo))
     }
 
     /// Why the end of a task that is to be settled is not known.

@@ -53,6 +53,40 @@ fn what_is_not_safe_to_repeat_is_kept_and_forgotten_when_all_went_well() {
 }
 
 #[test]
+fn a_host_is_ready_before_anything_that_it_keeps_is_said_to_be_sent() {
+    let ready = |rules: Value| {
+        serde_json::from_value(json!({"steps": rules, "keeper": "make ready"})).unwrap()
+    };
+    let list = json!({"name": "Test", "stages": [
+        {"name": "One", "concurrency": 1, "tasks": [[last("safe"), ask("a"), ask("b")], ask("c")]},
+        {"name": "Two", "concurrency": 1, "tasks": [last("safe too"), ask("d")]},
+    ]});
+    let run = play(list.clone(), ready(json!([])));
+    assert_eq!(
+        run.hosts.done_texts(),
+        ["make ready", "safe", "a", "b", "c", "safe too", "d"],
+        "once for a host"
+    );
+    assert!(!run.hosts.sent()[0].kept && run.hosts.sent()[2].kept);
+
+    let run = play(
+        one_stage(json!([[last("safe"), last("too")]])),
+        ready(json!([])),
+    );
+    assert_eq!(run.hosts.done_texts(), ["safe", "too"], "nothing is kept");
+
+    // a lost link is made anew; where that does not help, nothing was sent
+    let lost = |times: u32| json!([{"on": "make ready", "lost": "before", "times": times}]);
+    let run = play(chain(vec![ask("a"), ask("b")]), ready(lost(1)));
+    assert_eq!(run.words(&["1.1.1", "1.1.2"]), ["changed"; 2]);
+    let run = play(chain(vec![ask("a"), ask("b")]), ready(lost(2)));
+    assert_eq!(run.words(&["1.1.1", "1.1.2"]), ["failed", "not run"]);
+    let is_sent = |what: &What| matches!(what, What::TaskSent { .. });
+    assert!(!run.events.iter().any(is_sent), "{:?}", run.events);
+    assert!(run.hosts.done_texts().is_empty());
+}
+
+#[test]
 fn turns_with_other_than_programs_are_not_kept_nor_what_comes_after() {
     let turns =
         json!([{"run": ["a"]}, {"run": ["b"], "dial": "x:1"}, {"run": ["c"], "last": true}]);

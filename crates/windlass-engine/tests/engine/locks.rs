@@ -93,17 +93,18 @@ fn a_guard_that_says_no_ends_the_run() {
     assert_eq!((released("h1"), released("h2")), (false, true));
 }
 
+/// A task that no other is sent along with, for it does not say that this turn is its last.
+fn alone(script: &str) -> Value {
+    with(last(""), json!({"turns": [{"run": [script]}]}))
+}
+
 #[test]
 fn a_lock_that_another_took_is_noticed_before_anything_is_sent() {
     let rules = json!([
         {"on": "alpha", "takes": 30_000},
         {"on": "windlass-lock renew", "host": "h1", "stdout": answer("lost", OTHERS)},
     ]);
-    let waits = with(last("beta"), json!({"repeat": "ask"}));
-    let tasks = one_stage(json!([[
-        with(last("alpha"), json!({"repeat": "ask"})),
-        waits
-    ]]));
+    let tasks = one_stage(json!([[alone("alpha"), last("beta")]]));
     let run = Run::from(play_locked(tasks, with_locks(rules), &["h1"]));
     assert_eq!(work(&run), ["alpha"]);
     assert_eq!(run.words(&["1.1.1", "1.1.2"]), ["changed", "failed"]);
@@ -120,11 +121,7 @@ fn a_lease_that_ran_out_is_asked_for_first() {
         {"on": "windlass-lock renew", "times": 3, "lost": "before"},
         {"on": "windlass-lock renew", "times": 1, "hangs": true},
     ]);
-    let waits = with(last("beta"), json!({"repeat": "ask"}));
-    let tasks = one_stage(json!([[
-        with(last("alpha"), json!({"repeat": "ask"})),
-        waits
-    ]]));
+    let tasks = one_stage(json!([[alone("alpha"), last("beta")]]));
     let run = Run::from(play_locked(tasks, with_locks(rules), &["h1"]));
     assert_eq!(work(&run), ["alpha", "beta"]);
     assert_eq!(run.end(), RunEnd::Succeeded);

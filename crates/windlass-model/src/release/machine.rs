@@ -331,6 +331,14 @@ pub fn plan(
     Ok(effects)
 }
 
+/// The release is there, but nobody can install it any more.
+pub fn unroutable(whole: &mut Whole, why: &str, now: Micros) -> Changed {
+    if whole.transaction.phase != Phase::Waiting {
+        return Err(Refusal::Illegal("it does not wait for an install".into()));
+    }
+    Ok(end(whole, End::InstallFailed, Some(why.to_owned()), now))
+}
+
 /// An install succeeded; `rows`: what is where now.
 pub fn installed(
     whole: &mut Whole,

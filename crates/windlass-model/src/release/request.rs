@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{Environment, Project, ReleaseId};
+use super::ids::{Environment, Project, ReleaseId, TargetName};
 
 /// Which of a project's sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub struct Request {
     pub environment: Option<Environment>,
     /// What.
     pub wanted: Wanted,
+    /// Which of the project's targets; none: all.
+    pub components: Option<Vec<TargetName>>,
     /// Makes a repeated call answer the same transaction.
     pub request_id: Option<String>,
     /// Everything that was said, unchanged.
@@ -66,7 +68,7 @@ impl Request {
     pub fn read(data: &Map<String, Value>) -> Result<Self, Refused> {
         let project = text(data, "project")?
             .ok_or_else(|| Refused::Malformed("request_data.project is missing".into()))?;
-        let project: Project = project.parse().map_err(Refused::Rejected)?;
+        let project: Project = project.parse().map_err(Refused::Malformed)?;
         let action = text(data, "action")?.unwrap_or_else(|| "build".into());
         let environment = text(data, "env")?
             .map(|name| name.parse())
@@ -82,6 +84,7 @@ impl Request {
             action,
             environment,
             wanted: wanted(data, &project)?,
+            components: components(data)?,
             request_id: text(data, "request_id")?,
             data: data.clone(),
         })
@@ -135,6 +138,36 @@ fn wanted(data: &Map<String, Value>, project: &Project) -> Result<Wanted, Refuse
     Ok(Wanted::Source { selector, revision })
 }
 
+/// `components`: `all`, one name, or an array of names.
+fn components(data: &Map<String, Value>) -> Result<Option<Vec<TargetName>>, Refused> {
+    let names: Vec<&str> = match data.get("components") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(one)) if one.is_empty() || one == "all" => return Ok(None),
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(names)) => names
+            .iter()
+            .map(|name| {
+                name.as_str()
+                    .ok_or_else(|| wrong_type("components", "an array of strings", name))
+            })
+            .collect::<Result<_, _>>()?,
+        Some(other) => return Err(wrong_type("components", "an array of strings", other)),
+    };
+    let mut targets: Vec<TargetName> = Vec::new();
+    for name in names {
+        let target = name.parse().map_err(Refused::Rejected)?;
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    match targets.is_empty() {
+        true => Err(Refused::Rejected(
+            "`components` names nothing: leave it out for all".into(),
+        )),
+        false => Ok(Some(targets)),
+    }
+}
+
 /// A text that was said; empty and null are not said.
 fn text(data: &Map<String, Value>, key: &str) -> Result<Option<String>, Refused> {
     match data.get(key) {
@@ -169,6 +202,7 @@ fn wrong_type(key: &str, wanted: &str, got: &Value) -> Refused {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use serde_json::json;
 
@@ -201,6 +235,17 @@ mod tests {
     }
 
     #[test]
+    fn components_are_targets() {
+        let of = |components| {
+            read(json!({"project": "p", "components": components})).map(|r| r.components)
+        };
+        assert_eq!(of(json!("all")), Ok(None));
+        let web: Vec<TargetName> = vec!["web".parse().unwrap()];
+        assert_eq!(of(json!(["web", "web"])), Ok(Some(web.clone())));
+        assert_eq!(of(json!("web")), Ok(Some(web)));
+    }
+
+    #[test]
     fn a_revision_may_be_a_number() {
         let request = read(json!({"project": "p", "branch": "b", "revision": 17}));
         let wanted = Wanted::Source {
@@ -223,7 +268,7 @@ mod tests {
         assert!(
             rejected(json!({"project": "p", "release": "1", "trunk": true})).contains("`trunk`")
         );
-        assert!(rejected(json!({"project": "../p"})).contains("no name of a project"));
+        assert!(rejected(json!({"project": "p", "components": []})).contains("names nothing"));
     }
 
     #[test]
@@ -231,6 +276,12 @@ mod tests {
         let wrong = read(json!({"project": "p", "env": 3}));
         let text = "request_data.env: a string is wanted, not a number";
         assert_eq!(wrong, Err(Refused::Malformed(text.into())));
-        assert!(matches!(read(json!({})), Err(Refused::Malformed(_))));
+        for wrong in [
+            json!({}),
+            json!({"project": "../p"}),
+            json!({"project": "p", "components": [1]}),
+        ] {
+            assert!(matches!(read(wrong), Err(Refused::Malformed(_))));
+        }
     }
 }

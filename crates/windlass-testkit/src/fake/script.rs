@@ -16,6 +16,8 @@ pub struct Script {
     pub refuse: Vec<Refusal>,
     /// What is kept of tasks; the first that fits. Nothing is kept of others.
     pub kept: Vec<Remains>,
+    /// The program that makes a host ready to keep something; none is needed if absent.
+    pub keeper: Option<String>,
 }
 
 /// What a host kept of tasks.

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind, Keep, Kept};
 use windlass_engine::secrets::Secrets;
 use windlass_model::ids::{HostName, TaskId};
-use windlass_model::step::{Reply, Step};
+use windlass_model::step::{Reply, Run, Step};
 
 use super::keep::{Name, name};
 use super::{Done, FakeHosts, Lost, Rule, Sent, Then, text_of};
@@ -84,6 +84,11 @@ impl Conversation for FakeTalk {
         if let Some(name) = self.recalled.take() {
             record.kept.cut(&name);
         }
+    }
+
+    fn keeper(&self, _keep: &Keep, _is_awaited: bool) -> Option<Step> {
+        let script = self.hosts.record().script.keeper.clone()?;
+        Some(Run::script(script).into())
     }
 
     async fn recall(&mut self, keep: &Keep, task: TaskId) -> Result<Kept, HostError> {

@@ -10,6 +10,7 @@ use windlass_engine::events::Sink;
 use windlass_model::event::Event;
 use windlass_model::outcome::Outcome;
 
+use crate::given::Given;
 use crate::view::{RunView, TaskView};
 
 /// Hosts that a group names; the rest are counted.
@@ -42,8 +43,9 @@ impl Sink for Collector {
     }
 }
 
-/// The digest of a run; empty when nothing failed, nothing is unknown and nothing is owed.
-pub(crate) fn digest(view: &RunView) -> String {
+/// The digest of a run; empty when nothing failed, nothing is unknown and nothing is owed. The commands that it names are given
+/// the options that this one was.
+pub(crate) fn digest(view: &RunView, given: &Given) -> String {
     let bad: Vec<&TaskView> = view
         .ended
         .values()
@@ -89,14 +91,11 @@ pub(crate) fn digest(view: &RunView) -> String {
         let mut hosts: Vec<&str> = bad.iter().map(|t| t.task.host.as_str()).collect();
         hosts.dedup();
         let look = match hosts.as_slice() {
-            [host] => format!("windlass runs logs {run} --host {host}"),
-            _ => format!("windlass runs show {run}"),
+            [host] => given.runs(&format!("logs {run} --host {host}")),
+            _ => given.runs(&format!("show {run}")),
         };
         let _ = match view.can_be_resumed() {
-            true => writeln!(
-                text,
-                "\n  more: {look}\n  next: windlass deploy --resume {run}"
-            ),
+            true => writeln!(text, "\n  more: {look}\n  next: {}", given.resume(run)),
             false => writeln!(text, "\n  next: {look}"),
         };
     }
@@ -169,10 +168,30 @@ fn group(text: &mut String, command: &str, message: &str, tasks: &[&TaskView]) {
         .first()
         .and_then(|t| t.output.as_deref())
         .unwrap_or("");
-    let lines: Vec<&str> = output.lines().collect();
+    let lines = collapsed(output);
     for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
         let _ = writeln!(text, "    | {line}");
     }
+}
+
+/// The lines, with equal ones that follow each other told once, and how often.
+fn collapsed(output: &str) -> Vec<String> {
+    let mut lines: Vec<(&str, usize)> = Vec::new();
+    for line in output.lines() {
+        match lines.last_mut() {
+            Some((last, more)) if *last == line => *more += 1,
+            _ => lines.push((line, 0)),
+        }
+    }
+    let shown = lines.into_iter().flat_map(|(line, more)| {
+        let again = match more {
+            0 => None,
+            1 => Some(line.to_owned()),
+            more => Some(format!("... ({more} more times)")),
+        };
+        std::iter::once(line.to_owned()).chain(again)
+    });
+    shown.collect()
 }
 
 #[cfg(test)]
@@ -210,7 +229,8 @@ mod tests {
                 host: HostName::new(&host),
                 tag: None,
             };
-            let output = Some("cannot write\nno space left".into());
+            let refused = "connection refused\n".repeat(12);
+            let output = Some(format!("once\ntwice\ntwice\n{refused}no space left"));
             tell(What::TaskFinished {
                 task,
                 outcome: failure.into(),
@@ -223,18 +243,33 @@ mod tests {
             failed: 20,
             owed: vec![],
         });
-        insta::assert_snapshot!(digest(&view), @r"
+        insta::assert_snapshot!(digest(&view, &Given::default()), @r"
 
         FAILED in stage Deploy: 0 changed, 0 unchanged, 20 failed, 0 unknown, 0 not run
 
           upload on fe001.example.org, fe002.example.org, fe003.example.org, fe004.example.org, fe005.example.org, fe006.example.org, fe007.example.org, fe008.example.org and 12 more (task 1.1.1, 1.2.1, 1.3.1)
             failed: no space left on HOST
             exit status 1
-            | cannot write
+            | once
+            | twice
+            | twice
+            | connection refused
+            | ... (11 more times)
             | no space left
 
           more: windlass runs show r-1
           next: windlass deploy --resume r-1
         ");
+        let given = Given {
+            state_dir: Some("/var/my runs".into()),
+            config: Some("prod.yaml".into()),
+        };
+        let told = digest(&view, &given);
+        for line in [
+            "\n  more: windlass runs show r-1 --state-dir '/var/my runs'\n",
+            "\n  next: windlass deploy --resume r-1 --state-dir '/var/my runs' --config prod.yaml\n",
+        ] {
+            assert!(told.contains(line), "{told}");
+        }
     }
 }

@@ -46,6 +46,7 @@ impl Deploy {
     /// is rolled back by a run of its own; the ending is that of the deploy all the same.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
+        session.given_config.clone_from(&self.inputs.config);
         let without = self.without.clone();
         let mut way_back = None;
         let result = self.deploy(&mut session, &mut way_back).await;

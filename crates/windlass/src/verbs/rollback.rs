@@ -26,7 +26,7 @@ use crate::site::{self, Site};
 /// Puts the hosts that a run changed back to what ran well before
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// Which run; the one that changed any of the hosts last if left out
+    /// Which run, or the beginning of its id; the one that changed any of the hosts last if left out
     run: Option<String>,
     /// Show what would be done; touch nothing
     #[arg(long)]
@@ -63,6 +63,7 @@ impl Rollback {
     /// Asks the hosts what the run did there, and takes it back. Works from any machine.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
+        session.given_config.clone_from(&self.config);
         let result = self.run_in(&mut session).await;
         session.finish(result).await
     }
@@ -86,7 +87,7 @@ impl Rollback {
             () = interrupt.reached(1) => return Err(Ending::Interrupted),
         };
         let run = match &self.run {
-            Some(run) => run.clone(),
+            Some(named) => id_of(session, &found, named)?,
             None => last_run(session, &found)?,
         };
         let begun = RunId::new(&run).and_then(|run| begun(session, &run));
@@ -146,6 +147,28 @@ impl Rollback {
             .into());
         }
         Ok(without)
+    }
+}
+
+/// The id that is named, or begins so: of the runs that hosts tell of, and of those that were started here. One that nobody
+/// knows is taken as it is.
+fn id_of(session: &Session, found: &[Found], named: &str) -> Result<String, Ending> {
+    let told = found.iter().filter_map(|found| found.said.as_ref().ok());
+    let told = told.flat_map(|said| said.receipts.iter().map(|receipt| receipt.run.clone()));
+    let mut runs: BTreeSet<String> = told.collect();
+    let here = journal::runs(&session.state_dir()).unwrap_or_default();
+    runs.extend(here.iter().map(ToString::to_string));
+    if runs.contains(named) {
+        return Ok(named.to_owned());
+    }
+    let begin_so: Vec<&String> = runs.iter().filter(|run| run.starts_with(named)).collect();
+    match begin_so.as_slice() {
+        [run] if !named.is_empty() => Ok((*run).clone()),
+        [] | [_] => Ok(named.to_owned()),
+        several => Err(record::ambiguous(
+            named,
+            several.iter().map(|run| run.as_str()),
+        )),
     }
 }
 

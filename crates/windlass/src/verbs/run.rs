@@ -49,6 +49,7 @@ impl Run {
     /// Runs it on all of them.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
+        session.given_config.clone_from(&self.config);
         let result = self.run_in(&mut session).await;
         session.finish(result).await
     }

@@ -16,6 +16,7 @@ use windlass_model::ids::{RunId, TaskId};
 
 use crate::cli::LogFormat;
 use crate::ending::Ending;
+use crate::given::Given;
 use crate::output::{print, print_json};
 use crate::program::Program;
 use crate::record;
@@ -64,7 +65,13 @@ impl Runs {
         let state = program.state_dir();
         match self.what {
             Asked::List { json } => list(&state, json),
-            Asked::Show { run, json } => show::show(&state, &named(&state, run.as_deref())?, json),
+            Asked::Show { run, json } => {
+                let given = Given {
+                    state_dir: program.common.state_dir.clone(),
+                    config: None,
+                };
+                show::show(&state, &named(&state, run.as_deref())?, given, json)
+            }
             Asked::Logs { run, host, task } => {
                 let run = named(&state, run.as_deref())?;
                 let record = record::open(&state, &run)?;

@@ -61,6 +61,7 @@ impl Service {
     /// Does it on every host of the service, within `--concurrency`.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let mut session = Session::start(program)?;
+        session.given_config.clone_from(&self.config);
         let result = self.run_in(&mut session).await;
         session.finish(result).await
     }

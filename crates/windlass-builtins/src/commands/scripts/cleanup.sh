@@ -1,9 +1,10 @@
-# $path; $keep (a number); $current (a version or nothing); matching: a function that calls `consider` with each entry
+# $path; $keep (a number); $current (a version or nothing); $releases (where versions are installed, or nothing: here); matching: a function that calls `consider` with each entry
 # that the filespec matches; excepted: a function that tells whether an entry is left alone
 [ -d "$path" ] || exit 80
 cd -P "$path" || exit 1
 real=$(pwd -P)
 here=${real%/}
+base=${releases:-.}
 line='
 '
 # Links are never removed, nor is what they point to, wherever in an entry that is.
@@ -24,12 +25,20 @@ consider() {
   entries=$entries$line./$1
 }
 matching
+# The name of a release, $1 being what it was installed from.
+stem() {
+  case ${releases:+$1} in
+    *.tar.*) printf '%s\n' "${1%.tar.*}" ;;
+    *.tar | *.tgz | *.tbz2 | *.txz | *.zip | *.jar | *.war) printf '%s\n' "${1%.*}" ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
 is_protected() {
   case $linked in
     *"$line$here/$1"/*) return 0 ;;
   esac
   case $previous in
-    *"$line$1$line"*) return 0 ;;
+    *"$line$(stem "$1")$line"*) return 0 ;;
   esac
   if [ -n "$current" ]; then
     case $1 in
@@ -55,11 +64,11 @@ before() {
   printf '%s\n' "$good"
 }
 previous=
-for receipts in .windlass/receipts/*/; do
+for receipts in "$base"/.windlass/receipts/*/; do
   service=${receipts%/}
   service=${service##*/}
-  [ -L "./$service" ] || continue
-  now=$(readlink "./$service") || continue
+  [ -L "$base/$service" ] || continue
+  now=$(readlink "$base/$service") || continue
   now=${now##*/}
   now=${now#"$service"[_-]}
   good=$(grep -hF '"result":"succeeded"' "$receipts"*.json 2>/dev/null |
@@ -68,22 +77,29 @@ for receipts in .windlass/receipts/*/; do
     previous=$previous$line${service}_$good$line$service-$good$line
   fi
 done
-# The last receipt for it says something else than success.
+# The last receipt for it says something else than success; or it was never installed where others were.
 has_failed() {
-  for receipts in .windlass/receipts/*/; do
+  name=$(stem "$1")
+  known=
+  installed=
+  for receipts in "$base"/.windlass/receipts/*/; do
     service=${receipts%/}
     service=${service##*/}
-    case $1 in
-      "$service"_?*) version=${1#"$service"_} ;;
-      "$service"-?*) version=${1#"$service"-} ;;
+    case $name in
+      "$service"_?*) version=${name#"$service"_} ;;
+      "$service"-?*) version=${name#"$service"-} ;;
       *) continue ;;
     esac
+    known=yes
     last=$(grep -lF "\"to\":\"$version\"" "$receipts"*.json 2>/dev/null | tail -n 1)
-    if [ -n "$last" ] && ! grep -qF '"result":"succeeded"' "$last"; then
-      return 0
+    if [ -n "$last" ]; then
+      grep -qF '"result":"succeeded"' "$last" || return 0
+      installed=yes
+    elif [ -e "$base/${service}_$version" ]; then
+      installed=yes
     fi
   done
-  return 1
+  [ -n "$releases" ] && [ -n "$known" ] && [ -z "$installed" ]
 }
 IFS=$line
 set -f

@@ -18,9 +18,9 @@ use super::target::Target;
 use crate::sh::quote;
 
 /// Hosts that are asked at once.
-const ASKED_AT_ONCE: usize = 32;
+pub(super) const ASKED_AT_ONCE: usize = 32;
 /// How long a host may take, the connection included, before its checks are asked.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one check may take, at most.
 const LONGEST_CHECK: Duration = Duration::from_secs(10);
 /// How many receipts of a service are read, the newest.
@@ -271,7 +271,7 @@ async fn ask_host(
     Ok(said)
 }
 
-fn batch(steps: Vec<Step>) -> Batch {
+pub(super) fn batch(steps: Vec<Step>) -> Batch {
     Batch {
         task: TaskId::new(0, 0, 0),
         steps,
@@ -280,7 +280,7 @@ fn batch(steps: Vec<Step>) -> Batch {
     }
 }
 
-async fn reply(talk: &mut dyn Conversation) -> Result<Reply, HostError> {
+pub(super) async fn reply(talk: &mut dyn Conversation) -> Result<Reply, HostError> {
     loop {
         if let Heard::Reply(_, reply) = talk.hear().await? {
             return Ok(reply);

@@ -60,7 +60,8 @@ impl Generator for Rolling {
         let redeploy = help.config().truth("redeploy")?.unwrap_or(false);
         let packages = help.packages().await?;
         let versions = help.remote_versions(&packages).await;
-        let choice = choose(&config, &packages, &versions, redeploy)?;
+        let mut choice = choose(&config, &packages, &versions, redeploy)?;
+        tidy::keep_those_with_leftovers(&mut choice, help.hosts(), config.user.as_deref()).await;
         for line in &choice.said {
             say(
                 Level::Info,
@@ -73,13 +74,17 @@ impl Generator for Rolling {
             name: name(&config, &packages),
             ..Tasklist::default()
         };
-        if choice.targets.is_empty() {
+        if choice.hosts().is_empty() {
             say(Level::Info, None, None, "nothing to do");
             return Ok(tasklist);
         }
         let mut plan = plan(help.config(), &config, &packages, &choice);
         let mut stages = Stages::new(&config);
-        stages.push_ready(help.graphite_stage("start"));
+        let graphite = |suffix| {
+            let is_deployed = !choice.targets.is_empty();
+            is_deployed.then(|| help.graphite_stage(suffix)).flatten()
+        };
+        stages.push_ready(graphite("start"));
         install::upload(&mut stages, &choice);
         install::unpack(&mut stages, &choice)?;
         install::properties(&mut stages, &choice)?;
@@ -87,7 +92,7 @@ impl Generator for Rolling {
         plan.receipts = deploy::stages(&mut stages, &choice, redeploy)?;
         tidy::remove_temp(&mut stages, &choice);
         tidy::cleanup(&mut stages, &choice);
-        stages.push_ready(help.graphite_stage("end"));
+        stages.push_ready(graphite("end"));
         tasklist.stages = stages.finish();
         tasklist.plan = Some(plan);
         Ok(tasklist)

@@ -42,6 +42,8 @@ pub(super) struct Choice<'a> {
     pub(super) targets: Vec<Target<'a>>,
     /// Where migrations run: one host a service that has them.
     pub(super) migrations: Vec<Target<'a>>,
+    /// Where the version runs already: nothing is to be done, but what an earlier deploy left there may be in the way.
+    pub(super) done: Vec<Target<'a>>,
     /// Why hosts are left out.
     pub(super) said: Vec<Said>,
 }
@@ -56,6 +58,7 @@ pub(super) fn choose<'a>(
     let mut choice = Choice {
         targets: Vec::new(),
         migrations: Vec::new(),
+        done: Vec::new(),
         said: Vec::new(),
     };
     let mut faults = Diagnostics::new();
@@ -107,6 +110,8 @@ impl<'a> Choice<'a> {
             if is_done(&host.name) {
                 let message = format!("{} {} already runs here", service.name, package.version);
                 self.say(service, Some(&host.name), message);
+                let target = Target::new(config, service, package, host, running(&host.name))?;
+                self.done.push(target);
                 continue;
             }
             let target = Target::new(config, service, package, host, running(&host.name))?;
@@ -148,10 +153,15 @@ impl<'a> Choice<'a> {
         self.targets.iter().chain(only_migrated)
     }
 
+    /// Targets where what is not needed any more is removed.
+    pub(super) fn tidied(&self) -> impl Iterator<Item = &Target<'a>> {
+        self.unpacked().chain(&self.done)
+    }
+
     /// Every host that is touched, each once.
     pub(super) fn hosts(&self) -> Vec<&'a HostName> {
         let mut seen = HashSet::new();
-        self.unpacked()
+        self.tidied()
             .map(|target| target.host)
             .filter(|host| seen.insert(*host))
             .collect()

@@ -1,6 +1,6 @@
 //! What a shell does before and after a kept step.
 
-use super::{PLACES, PROCESSES, SHOWN};
+use super::{LOST, PLACES, PROCESSES, SHOWN, SYNC};
 use crate::hosts::script::{DEAF, mark};
 
 /// The fence of a batch.
@@ -13,33 +13,41 @@ pub(crate) struct Fence {
     pub(crate) count: usize,
 }
 
-/// What a shell must have before the first kept batch of `run`: it makes the run's directory, and `w_d` is where that is.
+/// The program that makes a run's directory, if it is not there. `is_awaited`: it should be. That it cannot is found when
+/// something is to be begun.
+pub(crate) fn make(run: &str, is_awaited: bool) -> String {
+    let boot = if is_awaited { LOST } else { "$w_boot" };
+    format!(
+        r#": windlass-keep {run}
+{PLACES}{PROCESSES}{SYNC}w_find "{run}" || {{
+if [ -n "$w_h" ] && ( umask 077; mkdir -p "$w_h/{run}" ) 2>/dev/null; then w_d=$w_h/{run}
+else
+( umask 077; mkdir "/var/tmp/windlass-$(id -u)" ) 2>/dev/null
+w_other && ( umask 077; mkdir -p "$w_o/{run}" ) 2>/dev/null && w_d=$w_o/{run}
+fi
+}}
+if [ -n "$w_d" ] && [ ! -e "$w_d/boot" ]; then
+set -C; {{ echo "{boot}" >"$w_d/boot"; }} 2>/dev/null; set +C
+w_sync "$w_d/boot"
+fi
+exit 0
+"#
+    )
+}
+
+/// What a shell must have before the first kept batch of `run`: `w_d` is the run's directory.
 pub(crate) fn functions(nonce: &str, run: &str) -> String {
     let refused = mark(nonce, "r $1");
     let fenced = mark(nonce, "f $1");
     let most = SHOWN + 1;
     format!(
-        r#"{PLACES}{PROCESSES}w_d= w_y=
-! command -v sync >/dev/null 2>&1 || w_y=1
-w_try() {{
-[ -d "$w_h/{run}" ] || ( umask 077; mkdir -p "$w_h/{run}" ) 2>/dev/null || return 1
-[ ! -w "$w_h/{run}" ] || w_d=$w_h/{run}
-[ -n "$w_d" ]
-}}
-[ -n "$w_h" ] && w_try || {{
-( umask 077; mkdir "/var/tmp/windlass-$(id -u)" ) 2>/dev/null
-w_other && w_try
-}}
-w_sync() {{ [ -z "$w_y" ] || sync "$1" 2>/dev/null; }}
-if [ -n "$w_d" ] && [ ! -e "$w_d/boot" ]; then
-set -C; {{ echo "$w_boot" >"$w_d/boot"; }} 2>/dev/null; set +C
-w_sync "$w_d/boot"
-fi
+        r#"{PLACES}{PROCESSES}{SYNC}w_find "{run}"
+[ -w "$w_d" ] || w_d=
 w_start "$w_g"; w_me="$w_g ${{w_t:--}}"
 w_start $$; w_me="$w_me $$ ${{w_t:--}} $w_boot"
 w_refuse() {{
 w_go=0
-echo "nothing can be kept in ${{w_d:-${{XDG_STATE_HOME:-$HOME/.local/state}}/windlass/kept or /var/tmp}}" >&2
+echo "nothing can be kept in ${{w_d:-${{w_h:-a home directory}}/{run} or /var/tmp}}" >&2
 {refused}return 1
 }}
 w_begin() {{

@@ -74,8 +74,8 @@ fn look(nonce: &str, keep: &Keep, name: &str, number: usize, out: usize, err: us
         format!("[ ! -s \"$w_k.{end}\" ] || tail -c +{begin} \"$w_k.{end}\" | head -c {most}\n")
     };
     format!(
-        "{PLACES}[ -n \"$w_h\" ] && [ -d \"$w_h/{run}\" ] || w_other || exit 0\n\
-         w_k=$w_h/{run}/{name}.{number}\n{}{}\n{}exit 0\n",
+        "{PLACES}w_find \"{run}\" || exit 0\n\
+         w_k=$w_d/{name}.{number}\n{}{}\n{}exit 0\n",
         part("out", out),
         script::word(nonce, "k err"),
         part("err", err),

@@ -11,6 +11,10 @@
 //! | `TASK-ATTEMPT.N.out`, `.err` | what step N printed |
 //! | `TASK-ATTEMPT.N.status` | its exit status, then `on`, or `end` when its batch ends with it |
 //!
+//! The directory is made, and heard to be there, before the journal says that any such work was sent: so an attempt without a fence
+//! in a directory was not begun, and where there is no directory what was kept is lost. Only [`make`] makes it, so that one that
+//! was lost does not come back empty; one that is made anew while something should be in it has `lost` for a boot.
+//!
 //! A line without its newline is not there yet, so nothing needs to be renamed. Fences are not synced, statuses are: a fence
 //! that a crash took with it is missed because `boot`, which is synced before the first of them, names another boot.
 //!
@@ -22,7 +26,7 @@ mod recall;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use begin::{Fence, begin, functions, step_end};
+pub(crate) use begin::{Fence, begin, functions, make, step_end};
 pub(crate) use live::follow;
 pub(crate) use recall::{forget, recall};
 
@@ -37,14 +41,29 @@ pub(crate) fn name(keep: &Keep, task: TaskId) -> String {
     format!("{task}-{}", keep.attempt)
 }
 
-/// Sets `w_h` to the first place where the host may keep things: empty where there is no home. `w_other` sets it to
-/// the second.
+/// Sets `w_h` to the first place where the host may keep things: empty where there is no home. `w_other` sets `w_o` to the
+/// second, if it is nobody else's. `w_find RUN` sets `w_d` to the directory of a run, if there is one.
 const PLACES: &str = r#"w_h=
 case ${XDG_STATE_HOME:-} in
 /*) w_h=$XDG_STATE_HOME/windlass/kept;;
 *) case ${HOME:-} in /?*) w_h=$HOME/.local/state/windlass/kept;; esac;;
 esac
-w_other() { w_h=/var/tmp/windlass-$(id -u); [ -d "$w_h" ] && [ -O "$w_h" ] && [ ! -L "$w_h" ] || return 1; w_h=$w_h/kept; }
+w_other() { w_o=/var/tmp/windlass-$(id -u); [ -d "$w_o" ] && [ -O "$w_o" ] && [ ! -L "$w_o" ] || return 1; w_o=$w_o/kept; }
+w_find() {
+w_d=
+if [ -n "$w_h" ] && [ -d "$w_h/$1" ]; then w_d=$w_h/$1
+elif w_other && [ -d "$w_o/$1" ]; then w_d=$w_o/$1
+else return 1; fi
+}
+"#;
+
+/// The boot of a directory that was made anew: what had been kept before is lost.
+const LOST: &str = "lost";
+
+/// `w_y` is set where files can be synced one by one.
+const SYNC: &str = r#"w_y=
+! command -v sync >/dev/null 2>&1 || w_y=1
+w_sync() { [ -z "$w_y" ] || sync "$1" 2>/dev/null; }
 "#;
 
 /// `w_boot` is the id of this boot, `-` where none is told; `w_start PID` sets `w_t` to when a process began, in ticks since

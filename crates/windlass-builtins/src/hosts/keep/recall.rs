@@ -7,7 +7,7 @@ use windlass_engine::host::{HostError, HostErrorKind, Keep, Kept};
 use windlass_model::ids::TaskId;
 use windlass_model::step::Reply;
 
-use super::{PLACES, PROCESSES, SHOWN, name};
+use super::{LOST, PLACES, PROCESSES, SHOWN, name};
 use crate::hosts::marker::{Mark, Piece};
 use crate::hosts::script;
 use crate::hosts::shell::Door;
@@ -43,9 +43,9 @@ pub(crate) async fn recall(door: &Door, keep: &Keep, task: TaskId) -> Result<Ans
 pub(crate) async fn forget(door: &Door, keep: &Keep) -> Result<(), HostError> {
     let run = keep.run.as_str();
     let body = format!(
-        "{PLACES}w_clean() {{\n[ -d \"$w_h\" ] || return 0\nrm -rf -- \"$w_h/{run}\"\n\
-         find \"$w_h\" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf -- {{}} + 2>/dev/null\n}}\n\
-         [ -z \"$w_h\" ] || w_clean\nw_other && w_clean\nexit 0\n"
+        "{PLACES}w_clean() {{\n[ -d \"$1\" ] || return 0\nrm -rf -- \"$1/{run}\"\n\
+         find \"$1\" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf -- {{}} + 2>/dev/null\n}}\n\
+         [ -z \"$w_h\" ] || w_clean \"$w_h\"\nw_other && w_clean \"$w_o\"\nexit 0\n"
     );
     let text = |nonce: &str| script::wrap(nonce, &body);
     speak(door, keep, Patience::Turn, text, |_| {}).await
@@ -96,10 +96,7 @@ fn ask(nonce: &str, keep: &Keep, name: &str) -> String {
     let word = |words: &str| script::word(nonce, words);
     let (run, from) = (keep.run.as_str(), keep.from);
     format!(
-        r#"{PLACES}{PROCESSES}w_d=
-if [ -n "$w_h" ] && [ -d "$w_h/{run}" ]; then w_d=$w_h/{run}
-elif w_other && [ -d "$w_h/{run}" ]; then w_d=$w_h/{run}
-else {never}; exit 0; fi
+        r#"{PLACES}{PROCESSES}w_find "{run}" || {{ {lost}; exit 0; }}
 w_k=$w_d/{name} w_n={from}
 w_read() {{ {{ read -r w_c w_pg w_pgt w_p w_pt w_pb <"$w_k.$w_n.begun"; }} 2>/dev/null; }}
 w_lives() {{
@@ -122,7 +119,7 @@ return 1
 if [ ! -e "$w_k.$w_n.begun" ]; then
 w_a=
 {{ read -r w_a <"$w_d/boot"; }} 2>/dev/null
-if [ "$w_a" = "$w_boot" ]; then {never}; else {cut}; fi
+case $w_a in "$w_boot") {never};; {LOST}) {lost};; *) {cut};; esac
 exit 0
 fi
 while [ -e "$w_k.$w_n.begun" ]; do
@@ -143,6 +140,7 @@ done
 exit 0
 "#,
         never = word("k never"),
+        lost = word("k lost"),
         cut = word("k cut"),
         out = word("k out"),
         err = word("k err"),
@@ -202,6 +200,7 @@ impl Reading {
                 }
             }
             ["k", "never"] => self.end(Kept::NotBegun, None),
+            ["k", "lost"] => self.end(Kept::Nothing, None),
             ["k", "cut"] => self.end(Kept::CutOff, None),
             ["k", "runs", group] => self.end(Kept::Running, group.parse().ok()),
             ["k", "ended"] => {

@@ -127,7 +127,30 @@ fn batch(n: u32, steps: Vec<Step>, ahead: bool) -> Batch {
     }
 }
 
+/// Makes a host ready for what is kept.
+async fn ready(talk: &mut Talk, is_awaited: bool) {
+    ready_as(talk, keep(), is_awaited).await;
+}
+
+async fn ready_as(talk: &mut Talk, keep: Keep, is_awaited: bool) {
+    let step = talk.keeper(&keep, is_awaited).unwrap();
+    let made = Batch {
+        keep: None,
+        ..batch(9, vec![step], false)
+    };
+    talk.send(made, &Arc::default()).await.unwrap();
+    assert_eq!(replies(talk, 1).await.1, [ran(0, "", "")]);
+}
+
+/// Sends a batch to a host that is ready for it.
 async fn send(talk: &mut Talk, batch: Batch) {
+    if let Some(keep) = batch.keep.clone().filter(|_| !batch.ahead) {
+        ready_as(talk, keep, false).await;
+    }
+    send_unready(talk, batch).await;
+}
+
+async fn send_unready(talk: &mut Talk, batch: Batch) {
     talk.send(batch, &Arc::default()).await.unwrap();
 }
 
@@ -159,8 +182,10 @@ fn printed(heard: &[Heard], of: Stream) -> Vec<u8> {
 async fn a_kept_step_is_as_any_other_and_is_recalled() {
     for machine in machines() {
         let shell = machine.shell;
-        assert_eq!(machine.recall(1, 0).await, Kept::NotBegun, "{shell}");
         let mut talk = machine.talk();
+        assert_eq!(machine.recall(1, 0).await, Kept::Nothing, "{shell}");
+        ready(&mut talk, false).await;
+        assert_eq!(machine.recall(1, 0).await, Kept::NotBegun, "{shell}");
         let steps = vec![
             run("echo one; echo err >&2; cat; umask >~/umask"),
             run("exit 80"),
@@ -544,6 +569,50 @@ async fn where_nothing_can_be_kept_nothing_is_begun() {
         talk.forget(&keep()).await.unwrap();
         assert!(!Path::new(&other).join("kept").join(RUN).exists());
         std::fs::remove_dir_all(&other).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_and_is_gone_does_not_count_as_not_begun() {
+    for machine in machines() {
+        let shell = machine.shell;
+        let mut talk = machine.talk();
+        send(&mut talk, batch(1, vec![run("echo x >>count")], false)).await;
+        replies(&mut talk, 1).await;
+        std::fs::remove_dir_all(machine.kept()).unwrap();
+        assert_eq!(machine.recall(1, 0).await, Kept::Nothing, "{shell}");
+
+        // no shell makes it come back empty: nothing more is begun
+        for mut talk in [talk, machine.talk()] {
+            send_unready(&mut talk, batch(2, vec![run("touch ran")], false)).await;
+            let replies = replies(&mut talk, 1).await.1;
+            assert!(
+                matches!(&replies[..], [Reply::Impossible(why)] if why.contains("nothing can be kept in")),
+                "{shell}: {replies:?}"
+            );
+        }
+        assert!(!machine.there("ran") && !machine.kept().exists(), "{shell}");
+
+        // who goes on with the run makes it anew, and it says so; what is begun from then on is known
+        let mut talk = machine.talk();
+        ready(&mut talk, true).await;
+        assert_eq!(machine.recall(1, 0).await, Kept::Nothing, "{shell}");
+        send(&mut talk, batch(2, vec![run("echo y")], false)).await;
+        replies(&mut talk, 1).await;
+        let known = Kept::Ended(vec![ran(0, "y\n", "")]);
+        assert_eq!(machine.recall(2, 0).await, known, "{shell}");
+        assert_eq!(machine.recall(1, 0).await, Kept::Nothing, "{shell}");
+        assert_eq!(machine.recall(3, 0).await, Kept::Nothing, "{shell}");
+
+        // where it is still there it stays as it is
+        talk.forget(&keep()).await.unwrap();
+        ready(&mut talk, false).await;
+        ready(&mut talk, true).await;
+        assert_eq!(machine.recall(1, 0).await, Kept::NotBegun, "{shell}");
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &machine.kept().join(RUN).metadata().unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o700, "{shell}");
     }
 }
 

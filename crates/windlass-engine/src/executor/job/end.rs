@@ -112,6 +112,13 @@ impl JobRun<'_> {
             }
         }
         let millis = flight.began.map_or(0, |b| b.elapsed().as_millis() as u64);
+        if let Outcome::Failed(failure) = &outcome
+            && flight.sent
+            && failure.kind != FailureKind::Command
+            && task.code.repeat() != Repeat::Safe
+        {
+            self.shared.kept.stay();
+        }
         let next = match &outcome {
             outcome if outcome.lets_go_on() => Next::GoOn,
             Outcome::Unknown(_) => Next::Stop(JobEnd::Unknown),

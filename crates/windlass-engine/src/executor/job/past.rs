@@ -171,8 +171,14 @@ impl JobRun<'_> {
             };
             match kept {
                 Kept::NotBegun if is_kept => return Came::Undone,
-                Kept::NotBegun | Kept::Nothing => {
+                Kept::NotBegun => {
                     return Came::Unknown("its host keeps nothing of it".into());
+                }
+                Kept::Nothing => {
+                    return Came::Unknown(format!(
+                        "what its host kept of this run is gone, so nobody knows whether it was begun: it was to be in {}",
+                        keep.place(id)
+                    ));
                 }
                 Kept::CutOff => {
                     return Came::Unknown("it began there and was cut off before its end".into());

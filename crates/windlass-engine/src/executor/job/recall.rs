@@ -63,6 +63,55 @@ impl JobRun<'_> {
         })
     }
 
+    /// Has a host made ready for what this task, or one that may be sent along with it, keeps there. What was heard to be ready
+    /// before the journal says that something was sent tells later whether that was begun.
+    pub(super) async fn ready_to_keep(
+        &mut self,
+        target: &Target,
+        index: usize,
+    ) -> Result<(), Failure> {
+        let Some(first) = self.task(index) else {
+            return Ok(());
+        };
+        let keep = Keep {
+            run: self.shared.options.run.clone(),
+            attempt: 1,
+            user: rights(first),
+            from: 0,
+        };
+        let (host, user) = (&target.0, target.1.as_deref());
+        let keeps = |task: &PreparedTask| {
+            task.code.repeat() != Repeat::Safe
+                && (&task.host, self.user_of(task).as_deref()) == (host, user)
+                && rights(task) == keep.user
+        };
+        if !self.job.tasks.iter().skip(index).any(keeps)
+            || self.shared.kept.is_ready(host, user, &keep)
+        {
+            return Ok(());
+        }
+        let past = self.shared.options.resume.as_deref();
+        let is_awaited = past.is_some_and(|past| past.awaits(host, first.use_sudo));
+        // A connection that has been idle may be found lost by this question: nothing is begun, so it may be asked again.
+        let mut is_anew = false;
+        loop {
+            self.connect(target).await.map_err(Failure::from)?;
+            let step = self
+                .talks
+                .get(target)
+                .and_then(|t| t.keeper(&keep, is_awaited));
+            let Some(step) = step else { break };
+            self.shared.kept.add(host, user, &keep);
+            match self.ask(target, step).await {
+                Ok(_) => break,
+                Err(failure) if failure.kind == FailureKind::LinkLost && !is_anew => is_anew = true,
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.shared.kept.is_now_ready(host, user, &keep);
+        Ok(())
+    }
+
     /// Asks the host what came of the front task's batch, until it knows. Work that still runs is waited for, within the
     /// task's time limit.
     pub(super) async fn recall_front(&mut self, lost: &str) -> Recalled {
@@ -115,7 +164,8 @@ impl JobRun<'_> {
                     return unknown(&why, &look);
                 }
                 Kept::Nothing => {
-                    return unknown(lost, "look at the host before you run it again");
+                    let why = format!("{lost}; its host keeps nothing of this run any more");
+                    return unknown(&why, &look);
                 }
                 Kept::Running => {
                     if !is_waiting {

@@ -73,6 +73,7 @@ impl JobRun<'_> {
         let Some(task) = self.job.tasks.get(index) else {
             return Ok(());
         };
+        let is_home = (&target.0, &target.1) == (&task.host, &self.user_of(task));
         let keep = self.keep_of(task, flight, target);
         self.maybe_begun.remove(&index);
         let flying = steps.len();
@@ -90,6 +91,9 @@ impl JobRun<'_> {
         connected.map_err(Failure::from)?;
         let host = task.host.clone();
         if !ahead {
+            if is_home {
+                self.ready_to_keep(target, index).await?;
+            }
             self.hold(&host).await?;
         }
         let batches = self.guarded(target, batch);

@@ -13,6 +13,7 @@ use windlass_model::tasklist::{self, Tasklist};
 
 use super::time;
 use crate::ending::Ending;
+use crate::given::Given;
 use crate::output::{print, print_json};
 use crate::record;
 use crate::session::read_source;
@@ -21,6 +22,7 @@ use crate::view::{RunView, TaskView};
 /// A run with all of its tasks.
 struct Shown {
     run: RunId,
+    given: Given,
     view: RunView,
     state: &'static str,
     /// Tasks that never began, with what they are.
@@ -30,7 +32,12 @@ struct Shown {
 }
 
 /// Shows a run.
-pub(super) fn show(state_dir: &Path, run: &RunId, as_json: bool) -> Result<(), Ending> {
+pub(super) fn show(
+    state_dir: &Path,
+    run: &RunId,
+    given: Given,
+    as_json: bool,
+) -> Result<(), Ending> {
     let (view, state) = record::view_of(state_dir, record::open(state_dir, run)?);
     let tasklist = tasklist_of(state_dir, run).unwrap_or_default();
     let unbegun = tasklist
@@ -48,6 +55,7 @@ pub(super) fn show(state_dir: &Path, run: &RunId, as_json: bool) -> Result<(), E
     let names = (1..).zip(tasklist.stages.iter().map(|s| s.name.clone()));
     let shown = Shown {
         run: run.clone(),
+        given,
         state,
         unbegun: unbegun.collect(),
         stages: names.chain(view.stages.clone()).collect(),
@@ -111,7 +119,7 @@ impl Shown {
     /// The command that goes on with the run.
     fn next(&self) -> Option<String> {
         let is_left = !self.is_running() && self.view.can_be_resumed();
-        is_left.then(|| format!("windlass deploy --resume {}", self.run))
+        is_left.then(|| self.given.resume(&self.run))
     }
 
     fn json(&self) -> serde_json::Value {

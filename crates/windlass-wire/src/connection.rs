@@ -1,0 +1,347 @@
+//! HTTP to a manager.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::HeaderMap;
+use reqwest::{Body, Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a manager may take to answer beyond the time that it was asked to wait.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a stream of bytes may stand still.
+const STALL: Duration = Duration::from_secs(60);
+/// Longest answer that is read whole, in bytes.
+const LONGEST_ANSWER: usize = 64 << 20;
+/// Bytes read from a file at once.
+const CHUNK: usize = 256 << 10;
+
+/// What went wrong between here and a manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// It was not reached, or the link broke: whether the call was taken is not known.
+    Link(String),
+    /// It refused the credentials.
+    Denied(String),
+    /// There is no such thing.
+    NotFound(String),
+    /// The right is an old one, or the transaction was taken back.
+    Superseded(String),
+    /// It is busy, or has a fault of its own: to be tried again.
+    Unavailable(String),
+    /// The call is at fault.
+    Refused(String),
+    /// A file here could not be read or written.
+    File(String),
+}
+
+impl WireError {
+    /// Whether the same call may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Link(_) | Self::Unavailable(_))
+    }
+}
+
+impl std::fmt::Display for WireError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Link(text)
+        | Self::Denied(text)
+        | Self::NotFound(text)
+        | Self::Superseded(text)
+        | Self::Unavailable(text)
+        | Self::Refused(text)
+        | Self::File(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// How calls are told apart from anybody's.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Login {
+    /// As nobody.
+    #[default]
+    Anonymous,
+    /// HTTP Basic.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A bearer token.
+    Bearer(String),
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Basic { .. } => "Basic",
+            Self::Bearer(_) => "Bearer",
+        })
+    }
+}
+
+/// Calls to one manager. Cheap to clone; the clones share their HTTP connections.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    base: String,
+    http: reqwest::Client,
+    login: Login,
+}
+
+impl Connection {
+    /// To the manager at a URL: `http://localhost:10000`. `roots`: certificates in PEM that are trusted beside the system's.
+    pub fn new(url: &str, login: Login, roots: Option<&[u8]>) -> Result<Self, WireError> {
+        let wrong = |why: String| WireError::Refused(format!("{url:?} is no manager's URL: {why}"));
+        let parsed = reqwest::Url::parse(url).map_err(|e| wrong(e.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(wrong("it is http://HOST:PORT or https://HOST:PORT".into()));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(wrong("credentials do not belong in it".into()));
+        }
+        let mut base = url.to_owned();
+        if !base.ends_with('/') {
+            base.push('/');
+        }
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true);
+        if parsed.scheme() == "https" {
+            builder = builder.tls_backend_preconfigured(tls(roots)?);
+        }
+        let http = builder
+            .build()
+            .map_err(|e| WireError::Refused(format!("HTTP cannot be set up: {e}")))?;
+        Ok(Self { base, http, login })
+    }
+
+    /// The manager's URL.
+    pub fn url(&self) -> &str {
+        self.base.trim_end_matches('/')
+    }
+
+    /// The same with another bearer token; none: as it is.
+    pub fn with_bearer(&self, token: Option<String>) -> Self {
+        let login = token.map_or_else(|| self.login.clone(), Login::Bearer);
+        Self {
+            login,
+            ..self.clone()
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.login {
+            Login::Anonymous => request,
+            Login::Basic { username, password } => request.basic_auth(username, Some(password)),
+            Login::Bearer(token) => request.bearer_auth(token),
+        }
+    }
+
+    /// Sends it; what is no success is an error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, WireError> {
+        let response = request.send().await.map_err(|e| self.link(&e))?;
+        let status = response.status().as_u16();
+        if status < 300 {
+            return Ok(response);
+        }
+        let text = self.whole(response).await.unwrap_or_default();
+        let told = serde_json::from_slice::<Fault>(&text).map(|fault| fault.error);
+        let told = told.unwrap_or_else(|_| format!("{}: HTTP status {status}", self.url()));
+        Err(match status {
+            401 | 403 => WireError::Denied(told),
+            404 => WireError::NotFound(told),
+            409 => WireError::Superseded(told),
+            408 | 425 | 429 | 500..=599 => WireError::Unavailable(told),
+            _ => WireError::Refused(told),
+        })
+    }
+
+    fn link(&self, error: &reqwest::Error) -> WireError {
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            text = inner.to_string();
+            source = inner.source();
+        }
+        let what = match error.is_timeout() {
+            true => "no answer in time".to_owned(),
+            false => text,
+        };
+        WireError::Link(format!("{}: {what}", self.url()))
+    }
+
+    /// The body, with a bound.
+    async fn whole(&self, response: Response) -> Result<Vec<u8>, WireError> {
+        let mut stream = response.bytes_stream();
+        let mut body = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            body.extend_from_slice(&chunk.map_err(|e| self.link(&e))?);
+            if body.len() > LONGEST_ANSWER {
+                return Err(WireError::Refused(format!(
+                    "{}: the answer is too long",
+                    self.url()
+                )));
+            }
+        }
+        Ok(body)
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, response: Response) -> Result<T, WireError> {
+        let body = self.whole(response).await?;
+        serde_json::from_slice(&body).map_err(|e| {
+            WireError::Refused(format!("{}: the answer is not understood: {e}", self.url()))
+        })
+    }
+
+    /// `GET`, with an answer in JSON.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, WireError> {
+        let request = self.request(Method::GET, path).timeout(ANSWER);
+        self.answer(self.send(request).await?).await
+    }
+
+    /// `DELETE`, with an answer in JSON.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, WireError> {
+        let request = self.request(Method::DELETE, path).timeout(ANSWER);
+        self.answer(self.send(request).await?).await
+    }
+
+    /// `POST` of JSON, with an answer in JSON.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, WireError> {
+        self.post_within(path, body, Duration::ZERO).await
+    }
+
+    /// As [`Connection::post`], where the manager may take so much longer.
+    pub async fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+        wait: Duration,
+    ) -> Result<T, WireError> {
+        let request = self
+            .request(Method::POST, path)
+            .json(body)
+            .timeout(ANSWER + wait);
+        self.answer(self.send(request).await?).await
+    }
+
+    /// `POST` of bytes, with an answer in JSON.
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, WireError> {
+        let request = self.request(Method::POST, path).body(body).timeout(ANSWER);
+        self.answer(self.send(request).await?).await
+    }
+
+    /// `HEAD`.
+    pub async fn head(&self, path: &str) -> Result<HeaderMap, WireError> {
+        let request = self.request(Method::HEAD, path).timeout(ANSWER);
+        Ok(self.send(request).await?.headers().clone())
+    }
+
+    /// `PUT` of a file from an offset; nothing of it is whole in memory.
+    pub async fn put_file(
+        &self,
+        to: &str,
+        path: &Path,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), WireError> {
+        let here = |e: std::io::Error| WireError::File(format!("{}: {e}", path.display()));
+        let mut file = tokio::fs::File::open(path).await.map_err(here)?;
+        file.seek(std::io::SeekFrom::Start(offset))
+            .await
+            .map_err(here)?;
+        let stream = futures_util::stream::try_unfold(file, |mut file| async move {
+            let mut chunk = vec![0; CHUNK];
+            let count = file.read(&mut chunk).await?;
+            chunk.truncate(count);
+            Ok::<_, std::io::Error>((count > 0).then(|| (Bytes::from(chunk), file)))
+        });
+        let request = self
+            .request(Method::PUT, to)
+            .header("content-length", length.saturating_sub(offset))
+            .body(Body::wrap_stream(stream));
+        self.send(request).await?;
+        Ok(())
+    }
+
+    /// `GET` into a file, going on where the file ends.
+    pub async fn get_file(&self, from: &str, path: &Path) -> Result<(), WireError> {
+        let here = |e: std::io::Error| WireError::File(format!("{}: {e}", path.display()));
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .append(true)
+            .open(path)
+            .await
+            .map_err(here)?;
+        let have = file.metadata().await.map_err(here)?.len();
+        let mut request = self.request(Method::GET, from);
+        if have > 0 {
+            request = request.header("range", format!("bytes={have}-"));
+        }
+        let response = match self.send(request).await {
+            Err(WireError::Refused(_)) if have > 0 => return Ok(()),
+            response => response?,
+        };
+        if have > 0 && response.status().as_u16() != 206 {
+            file.set_len(0).await.map_err(here)?;
+        }
+        let mut stream = response.bytes_stream();
+        loop {
+            let next = tokio::time::timeout(STALL, stream.next()).await;
+            let stalled = |_| WireError::Link(format!("{}: the bytes stand still", self.url()));
+            let Some(chunk) = next.map_err(stalled)? else {
+                break;
+            };
+            let chunk = chunk.map_err(|e| self.link(&e))?;
+            file.write_all(&chunk).await.map_err(here)?;
+        }
+        file.flush().await.map_err(here)
+    }
+}
+
+/// What a manager says when it refuses.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct Fault {
+    /// What is wrong, and what to do.
+    pub error: String,
+}
+
+/// TLS with the system's roots and those given.
+fn tls(roots: Option<&[u8]>) -> Result<rustls::ClientConfig, WireError> {
+    let mut store = rustls::RootCertStore::empty();
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(pem) = roots {
+        use rustls::pki_types::{CertificateDer, pem::PemObject};
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let wrong = |e: &dyn std::fmt::Display| WireError::Refused(format!("certificates: {e}"));
+        for certificate in certificates.map_err(|e| wrong(&e))? {
+            store.add(certificate).map_err(|e| wrong(&e))?;
+        }
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| WireError::Refused(format!("TLS cannot be set up: {e}")))?;
+    Ok(builder.with_root_certificates(store).with_no_client_auth())
+}

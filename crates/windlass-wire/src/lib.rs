@@ -1,0 +1,5 @@
+//! What goes over the wire between clients, managers and agents.
+
+pub mod agent;
+pub mod connection;
+pub mod rest;
