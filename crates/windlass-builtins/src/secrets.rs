@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use windlass_engine::secrets::Secrets;
+use windlass_engine::secrets::{Secrets, mask_value};
 use windlass_model::{Diagnostic, Diagnostics, SecretRef, SecretValue};
 use zeroize::Zeroizing;
 
@@ -54,7 +54,11 @@ pub async fn resolve(
             }
         }
     }
-    problems.or(values).map(Secrets::new)
+    let secrets = Secrets::new(values);
+    for problem in &mut problems.0 {
+        problem.message = secrets.mask(std::mem::take(&mut problem.message));
+    }
+    problems.or(secrets)
 }
 
 async fn fetch(
@@ -211,7 +215,9 @@ async fn run(words: &[String], base: &Path) -> Result<Zeroizing<Vec<u8>>, Fault>
         ));
     }
     if !status.success() {
-        let said = String::from_utf8_lossy(&err);
+        // what it has printed may be the secret all the same, and its complaints may quote it
+        let printed = Zeroizing::new(String::from_utf8_lossy(&out).into_owned());
+        let said = mask_value(printed.trim(), String::from_utf8_lossy(&err).into_owned());
         let said = match said.trim() {
             "" => String::new(),
             said => format!(": {said}"),
@@ -294,7 +300,7 @@ mod tests {
             file("missing"),
             file("."),
             file("/dev/zero"),
-            command("echo hidden; echo seen >&2; exit 3"),
+            command("echo hidden; echo seen, not hidden >&2; exit 3"),
             SecretRef::Command(vec!["/no/such/program".into()]),
             SecretRef::Command(vec![]),
             command("head -c 100000 /dev/zero"),
@@ -309,7 +315,7 @@ mod tests {
                 .all(|p| p.hint.is_some() && p.message.starts_with("<secret: "))
         );
         assert!(
-            text.contains("seen") && text.contains("exit status: 3"),
+            text.contains("seen, not ***") && text.contains("exit status: 3"),
             "{text}"
         );
         assert!(

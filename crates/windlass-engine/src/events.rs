@@ -139,7 +139,7 @@ fn dispatch(
         for message in messages.drain(..) {
             match message {
                 Message::Event(event) => events.push(masked(event, &secrets)),
-                Message::Secrets(new) => secrets = new,
+                Message::Secrets(new) => secrets = Arc::new(secrets.with(&new)),
                 Message::Barrier(reached) => barriers.push(reached),
                 Message::End => is_open = false,
             }
@@ -178,7 +178,19 @@ fn masked(mut event: Event, secrets: &Secrets) -> Event {
     };
     match &mut event.what {
         What::Output { line, .. } => mask(line),
-        What::Log { message, .. } => mask(message),
+        // a plugin chooses all three
+        What::Log {
+            component,
+            tag,
+            message,
+            ..
+        } => {
+            mask(component);
+            if let Some(tag) = tag {
+                mask(tag);
+            }
+            mask(message);
+        }
         What::TaskRetried { outcome, .. } => mask_outcome(outcome),
         What::TaskFinished {
             outcome, output, ..

@@ -110,6 +110,18 @@ impl Sshd {
         Err(last)
     }
 
+    /// Ends it; the connections that it has go on.
+    pub fn stop(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
+    /// Starts it again after [`Sshd::stop`], with the same port and keys.
+    pub fn start_again(&mut self) -> io::Result<()> {
+        self.child = spawn(self.directory.path(), self.port)?;
+        Ok(())
+    }
+
     /// A file of its directory: `client_key`, `known_hosts`, `ssh_config`, `host_key.pub`, `log`, or one of yours.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -168,7 +180,16 @@ fn run(directory: &Path, port: u16, options: &SshdOptions) -> io::Result<Child> 
         path("state"),
     ));
     fs::write(directory.join("sshd_config"), config)?;
-    let log = fs::File::create(directory.join("log"))?;
+    spawn(directory, port)
+}
+
+/// Starts it with the configuration that is there, and waits until it answers.
+fn spawn(directory: &Path, port: u16) -> io::Result<Child> {
+    let path = |name: &str| directory.join(name).display().to_string();
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("log"))?;
     // sshd wants to be called by its absolute path
     let mut child = Command::new("/usr/sbin/sshd")
         .args(["-D", "-e", "-f", &path("sshd_config")])

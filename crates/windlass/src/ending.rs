@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use windlass_engine::executor::Report;
+use windlass_engine::secrets::Secrets;
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::event::RunEnd;
 
@@ -31,6 +32,22 @@ impl Ending {
     /// Windlass could not do `what`.
     pub(crate) fn own(what: impl fmt::Display, error: impl fmt::Display) -> Self {
         Self::Own(format!("{what}: {error}"))
+    }
+
+    /// Without the values of secrets.
+    pub(crate) fn masked(mut self, secrets: &Secrets) -> Self {
+        let mask = |text: &mut String| *text = secrets.mask(std::mem::take(text));
+        match &mut self {
+            Self::Own(message) => mask(message),
+            Self::Input(diagnostics) => {
+                for diagnostic in &mut diagnostics.0 {
+                    mask(&mut diagnostic.message);
+                    diagnostic.hint.iter_mut().for_each(mask);
+                }
+            }
+            Self::Failed | Self::Unknown | Self::Interrupted => {}
+        }
+        self
     }
 
     /// The exit status.

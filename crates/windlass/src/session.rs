@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) plugins: Arc<Plugins>,
     /// The run that was begun, if one was.
     pub(crate) begun: Option<RunId>,
+    /// What may not be said any more.
+    hidden: Mutex<Arc<Secrets>>,
     /// The config that the command line names, for commands that go on with the run.
     pub(crate) given_config: Option<PathBuf>,
     collector: Collector,
@@ -84,6 +86,7 @@ impl Session {
             events,
             interrupt,
             begun: None,
+            hidden: Mutex::default(),
             given_config: None,
             collector,
             dispatcher,
@@ -189,6 +192,9 @@ impl Session {
         let resolved = windlass_builtins::secrets::resolve(&new, &variable, base).await?;
         let secrets = Arc::new(known.with(&resolved));
         self.events.hide(secrets.clone()).await;
+        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        *hidden = Arc::new(hidden.with(&secrets));
+        drop(hidden);
         Ok(secrets)
     }
 
@@ -250,7 +256,11 @@ impl Session {
         if view.run.is_some() && self.common.log_format == LogFormat::Text {
             crate::output::say(&digest::digest(&view, &given));
         }
-        result
+        let hidden = self
+            .hidden
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        result.map_err(|ending| ending.masked(&hidden))
     }
 }
 

@@ -10,6 +10,8 @@ use windlass_model::ids::HostName;
 use windlass_model::step::As;
 
 use super::Shared;
+use super::prepare::{Prepared, PreparedTask};
+use crate::command::Repeat;
 use crate::host::{HostError, Keep};
 
 /// How many hosts are cleaned at once.
@@ -57,6 +59,26 @@ impl Keepers {
             true => HashMap::new(),
             false => std::mem::take(&mut *locked(&self.all)),
         }
+    }
+}
+
+/// Notes the hosts that kept something before the run was resumed, of which nothing more may be sent there.
+pub(crate) fn remember(shared: &Shared, prepared: &Prepared) {
+    let Some(resume) = &shared.options.resume else {
+        return;
+    };
+    let is_kept =
+        |task: &&PreparedTask| task.code.repeat() != Repeat::Safe && resume.attempts(task.id) > 0;
+    for task in prepared.tasks().filter(is_kept) {
+        let user = task.user.as_deref().or(shared.options.user.as_deref());
+        let keep = Keep {
+            run: shared.options.run.clone(),
+            attempt: 1,
+            user: if task.use_sudo { As::root() } else { As::Login },
+            from: 0,
+        };
+        let user = user.filter(|_| !task.host.is_local());
+        shared.kept.add(&task.host, user, &keep);
     }
 }
 

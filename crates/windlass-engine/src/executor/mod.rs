@@ -136,6 +136,7 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
         owed: Mutex::new(owed.unwrap_or_default()),
         kept: kept::Keepers::default(),
     });
+    kept::remember(&shared, prepared);
     let mut state = RunState {
         left_out: HashSet::new(),
         without,
