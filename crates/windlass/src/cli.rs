@@ -105,6 +105,8 @@ pub(crate) enum Verb {
     Generators(verbs::generators::Generators),
     /// Write the directory of a manager, a builder or an installer, ready to be started
     Generate(verbs::generate::Generate),
+    /// Start a manager, a builder or an installer
+    Serve(verbs::serve::Serve),
     /// Print the JSON Schema of a format
     Schema(verbs::schema::Schema),
     /// Deploy a sample service to this machine and show it answer

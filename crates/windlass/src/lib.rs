@@ -6,11 +6,6 @@ mod choice;
 mod cli;
 mod ending;
 mod given;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "what is loaded is for whoever starts a service"
-)]
 mod installation;
 mod locking;
 mod making;
@@ -24,6 +19,7 @@ mod record;
 mod reporters;
 mod resuming;
 mod scaffold;
+mod serving;
 mod session;
 mod site;
 mod surroundings;

@@ -86,6 +86,7 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Commands(verb) => verb.run(program),
         Verb::Generators(verb) => verb.run(program),
         Verb::Generate(verb) => verb.run(program),
+        Verb::Serve(verb) => verb.run(program).await,
         Verb::Schema(verb) => verb.run(program),
         Verb::Quickstart(verb) => verb.run(program).await,
         Verb::Python(verb) => verb.run(program),

@@ -15,5 +15,6 @@ pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod where_is;
