@@ -109,7 +109,7 @@ pub(crate) enum Verb {
     Serve(verbs::serve::Serve),
     /// Print the JSON Schema of a format
     Schema(verbs::schema::Schema),
-    /// Deploy a sample service to this machine and show it answer
+    /// Deploy a sample service to this machine; build and install a project with the release system
     Quickstart(verbs::quickstart::Quickstart),
     /// Print the folder of the Python package that plugins and scripts import
     Python(verbs::python::Python),

@@ -13,6 +13,7 @@ use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
 use windlass_wire::agent::{Finish, Given, Held, LONGEST_WAIT, Outcome, Poll, Polled};
 
+use super::rollback::with_owed;
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
@@ -303,8 +304,9 @@ impl App {
         };
         let epoch = finish.epoch;
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let settings = self.settings();
         let change = move |whole: &mut Whole, now| {
-            let who = (&name, from.as_str());
+            let (who, before) = ((&name, from.as_str()), whole.transaction.phase);
             let effects = match outcome.clone() {
                 Outcome::Built { index } => machine::built(whole, &id, who, epoch, index, now)?,
                 Outcome::Installed { rows } => {
@@ -315,12 +317,14 @@ impl App {
                 }
                 Outcome::Unknown { why } => machine::unknown(whole, &id, who, epoch, &why, now)?,
             };
+            let effects = with_owed(&settings, before, whole, effects);
             Ok((whole.clone(), effects))
         };
         let whole = self.store().change(&transaction, change).await?;
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(())
     }
 
@@ -385,14 +389,18 @@ impl App {
         let transaction = self.transaction_of(job).await?;
         let lease = self.lease();
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let settings = self.settings();
         let change = move |whole: &mut Whole, now| {
+            let before = whole.transaction.phase;
             let effects = machine::probed(whole, &id, (&name, &from), verdict.clone(), now, lease)?;
+            let effects = with_owed(&settings, before, whole, effects);
             Ok((whole.clone(), effects))
         };
         let whole = self.store().change(&transaction, change).await?;
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(())
     }
 

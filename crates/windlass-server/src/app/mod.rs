@@ -4,6 +4,7 @@ mod agents;
 mod jobs;
 mod queries;
 mod requests;
+mod rollback;
 mod route;
 mod schedule;
 mod wake;

@@ -36,7 +36,7 @@ pub(crate) fn write(root: &Path, binary: &Path, address: &str) -> Result<Sample,
                     "the path {} holds characters that the sample cannot quote",
                     path.display()
                 ),
-                "name another directory with --root",
+                "name another directory: windlass quickstart DIRECTORY",
             )
         })
     };
