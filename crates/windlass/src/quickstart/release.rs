@@ -47,21 +47,20 @@ impl Services {
         let connection = Connection::new(&installations.url, Login::Anonymous, None);
         let client = Client::new(connection.map_err(|e| Ending::own("the manager's URL", e))?);
         let mut running = JoinSet::new();
-        let place = installations.manager.clone();
-        let ((manager, manner), for_manager) = (quiet(), program.clone());
-        running
-            .spawn(async move { serve_manager(&for_manager, place, DEFAULT_NAME, manner).await });
+        let (place, for_it) = (installations.manager.clone(), program.clone());
+        let manager = run(&mut running, move |manner| async move {
+            serve_manager(&for_it, place, DEFAULT_NAME, manner).await
+        });
         let up = async |client: &Client| client.projects().await.map(|_| true);
         until(&mut running, &client, up).await?;
-        let place = installations.builder.clone();
-        let ((builder, manner), for_builder) = (quiet(), program.clone());
-        running
-            .spawn(async move { serve_builder(&for_builder, place, DEFAULT_NAME, manner).await });
-        let place = installations.installer.clone();
-        let ((installer, manner), for_installer) = (quiet(), program.clone());
-        running.spawn(
-            async move { serve_installer(&for_installer, place, DEFAULT_NAME, manner).await },
-        );
+        let (place, for_it) = (installations.builder.clone(), program.clone());
+        let builder = run(&mut running, move |manner| async move {
+            serve_builder(&for_it, place, DEFAULT_NAME, manner).await
+        });
+        let (place, for_it) = (installations.installer.clone(), program.clone());
+        let installer = run(&mut running, move |manner| async move {
+            serve_installer(&for_it, place, DEFAULT_NAME, manner).await
+        });
         let registered = async |client: &Client| {
             let agents = client.agents().await?;
             let has = |kind| agents.iter().any(|a| a.kind == kind && a.online);
@@ -145,13 +144,22 @@ impl Services {
     }
 }
 
-fn quiet() -> (Handle, Manner) {
+/// Runs a service on a thread of its own, with a handle on it.
+fn run<F>(
+    running: &mut JoinSet<Result<(), Ending>>,
+    service: impl FnOnce(Manner) -> F + Send + 'static,
+) -> Handle
+where
+    F: Future<Output = Result<(), Ending>>,
+{
     let (handle, orders) = Orders::of_handle();
     let manner = Manner {
         orders,
         aloud: false,
     };
-    (handle, manner)
+    let runtime = tokio::runtime::Handle::current();
+    running.spawn_blocking(move || runtime.block_on(service(manner)));
+    handle
 }
 
 fn ended(ended: Option<Result<Result<(), Ending>, JoinError>>) -> Result<(), Ending> {
@@ -171,14 +179,11 @@ fn early(end: Result<Result<(), Ending>, JoinError>) -> Ending {
 }
 
 /// Asks again and again until it is so, or a service ends.
-async fn until<F>(
+async fn until(
     running: &mut JoinSet<Result<(), Ending>>,
     client: &Client,
-    is_so: impl Fn(&Client) -> F,
-) -> Result<(), Ending>
-where
-    F: Future<Output = Result<bool, WireError>>,
-{
+    is_so: impl AsyncFn(&Client) -> Result<bool, WireError>,
+) -> Result<(), Ending> {
     let asking = async {
         let mut last = None;
         let deadline = tokio::time::Instant::now() + START;
