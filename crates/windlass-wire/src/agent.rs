@@ -122,6 +122,8 @@ pub enum Outcome {
         /// Its table of contents.
         index: Index,
     },
+    /// An action of a project's own, which gives no release.
+    Ran,
     /// An install.
     Installed {
         /// What is where now; empty: the release is on the installer's own machine.

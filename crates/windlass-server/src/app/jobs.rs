@@ -36,6 +36,7 @@ fn report(
 ) -> machine::Changed {
     match outcome {
         Outcome::Built { index } => machine::built(whole, id, who, epoch, index, now),
+        Outcome::Ran => machine::ran(whole, id, who, epoch, now),
         Outcome::Installed { rows } => machine::installed(whole, id, who, epoch, rows, now),
         Outcome::Failed { why, rows } => machine::failed(whole, id, who, epoch, (&why, rows), now),
         Outcome::Unknown { why } => machine::unknown(whole, id, who, epoch, &why, now),
@@ -204,7 +205,22 @@ impl App {
             project: transaction.project.clone(),
             targets: self.targets_of(whole)?,
             request: transaction.request.clone(),
+            generator: self.generator_of(whole)?,
         })
+    }
+
+    /// The generator of an action of a project's own; none for a build.
+    fn generator_of(&self, whole: &Whole) -> AppResult<Option<String>> {
+        let (project, action) = (&whole.transaction.project, &whole.transaction.action);
+        if matches!(action.as_str(), "build" | "install") {
+            return Ok(None);
+        }
+        let settings = self.settings();
+        let actions = settings.projects.get(project).map(|known| &known.actions);
+        let generator = actions.and_then(|actions| actions.get(action)).cloned();
+        let gone =
+            || AppError::Conflict(format!("project {project} has no action {action} any more"));
+        generator.map(Some).ok_or_else(gone)
     }
 
     /// The targets that a transaction is about: those of its project, or the components that were asked for.

@@ -11,7 +11,7 @@ use windlass_agent::service::{Agent as Service, Worker};
 use windlass_agent::work::{TargetConfig, Tools};
 use windlass_builtins::generators::GeneratorHelp;
 use windlass_builtins::hosts::HostsOptions;
-use windlass_builtins::plugins::{Plugins, Settings as PluginSettings};
+use windlass_builtins::plugins::{Plugins, Settings as PluginSettings, load_all};
 use windlass_engine::registry::{Registry, Work};
 use windlass_model::SecretRef;
 use windlass_model::installation::Agent;
@@ -198,6 +198,8 @@ impl<'a> Kit<'a> {
         });
         let mut registry = program.registry();
         windlass_builtins::behaviours::register(&mut registry);
+        // Generators and commands of the installation's own, for its tasklists.
+        load_all(&mut registry, &plugins, std::slice::from_ref(&root)).await?;
         Ok(Self {
             place,
             speech,
