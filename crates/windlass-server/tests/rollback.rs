@@ -107,7 +107,10 @@ impl Manager {
             identity: &identity,
             address: "127.0.0.1",
         };
-        let data = json!({"project": "p", "action": "install", "env": "test", "release": version});
+        let number = self.transactions().await.len();
+        let data = json!({
+            "project": "p", "action": "install", "env": "test", "release": version, "request_id": number.to_string(),
+        });
         let Value::Object(data) = data else {
             panic!("no map");
         };

@@ -215,7 +215,7 @@ fn show(text: &str) {
     let _ = print(text);
 }
 
-/// Prints what is below a directory.
+/// Prints the files below a directory, but for hidden ones.
 pub(crate) fn show_files(directory: &Path) -> Result<(), Ending> {
     let mut files = Vec::new();
     collect(directory, &mut files).map_err(|e| Ending::own(directory.display(), e))?;
@@ -234,6 +234,9 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let entry = entry?;
         if files.len() >= SHOWN {
             return Ok(());
+        }
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
         }
         match entry.file_type()?.is_dir() {
             true => collect(&entry.path(), files)?,
