@@ -206,6 +206,11 @@ impl Fence {
         }
     }
 
+    /// What a job was to install.
+    pub fn release_of(&self, job: &JobId) -> Option<&ReleaseId> {
+        self.jobs.get(job).map(|known| &known.begin.release)
+    }
+
     /// Jobs that were begun by an earlier process and have no end.
     pub fn cut_off(&self) -> Vec<&Begin> {
         let cut_off = self.jobs.values().filter(|k| k.end.is_none() && !k.here);

@@ -598,11 +598,16 @@ async fn sockets_are_reached_whether_forwarding_is_allowed_or_not() {
         assert_eq!(one(talk.as_mut(), dial(tcp)).await, answer, "{line}");
         let refused = Endpoint::Tcp("127.0.0.1".into(), 1);
         let reply = one(talk.as_mut(), dial(refused)).await;
-        assert!(why(reply).contains("connection refused"), "{line}");
+        let reply = why(reply).to_lowercase();
+        assert!(reply.contains("connection refused"), "{line}: {reply}");
         let missing = Endpoint::Unix("/does/not/exist".into());
         let reply = one(talk.as_mut(), dial(missing)).await;
         let reply = why(reply);
-        assert!(reply.contains("no such file"), "{line}: {reply}");
+        // what says so may be a program of the host, in its own words
+        assert!(
+            reply.to_lowercase().contains("no such file"),
+            "{line}: {reply}"
+        );
         let reply = one(talk.as_mut(), get(port)).await;
         let wanted = Reply::Http {
             status: 302,
@@ -610,7 +615,8 @@ async fn sockets_are_reached_whether_forwarding_is_allowed_or_not() {
         };
         assert_eq!(reply, wanted, "{line}");
         let reply = one(talk.as_mut(), get(1)).await;
-        assert!(why(reply).contains("connection refused"), "{line}");
+        let reply = why(reply).to_lowercase();
+        assert!(reply.contains("connection refused"), "{line}: {reply}");
     }
 }
 

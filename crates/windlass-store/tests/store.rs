@@ -1,6 +1,6 @@
 //! One suite, three databases. On SQLite each case is a test of its own; the servers start once and serve all cases, each in
 //! a database of its own.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cases;
 

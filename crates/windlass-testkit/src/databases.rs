@@ -16,6 +16,8 @@ use crate::sshd::{is_root, make_user};
 
 /// How long a server may take to answer.
 const START: Duration = Duration::from_secs(60);
+/// How long a server may take to end.
+const STOP: Duration = Duration::from_secs(5);
 /// Who runs servers when the tests run as root.
 const USER: &str = "windlass-db";
 /// The password of the server's user; tests look whether it shows up anywhere.
@@ -92,7 +94,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // nothing of it is to be kept
+        // nothing of it is to be kept, but PostgreSQL ends its own processes only when it is asked to
+        let mut quit = Command::new("kill");
+        quit.args(["-QUIT", &self.child.id().to_string()]);
+        if self.kind == Kind::Postgres && output(&mut quit).is_ok() {
+            let begun = Instant::now();
+            while begun.elapsed() < STOP && matches!(self.child.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -116,15 +116,18 @@ impl Connection {
         if !base.ends_with('/') {
             base.push('/');
         }
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .tcp_nodelay(true);
-        if parsed.scheme() == "https" {
-            builder = builder.tls_backend_preconfigured(tls(roots)?);
-        }
+        // Over plain HTTP no certificate is trusted, and none is loaded.
+        let trusted = match parsed.scheme() {
+            "https" => certificates(roots)?,
+            _ => rustls::RootCertStore::empty(),
+        };
         let http = builder
+            .tls_backend_preconfigured(tls(trusted)?)
             .build()
             .map_err(|e| WireError::Refused(format!("HTTP cannot be set up: {e}")))?;
         Ok(Self { base, http, login })
@@ -401,8 +404,8 @@ pub struct Fault {
     pub error: String,
 }
 
-/// TLS with the system's roots and those given.
-fn tls(roots: Option<&[u8]>) -> Result<rustls::ClientConfig, WireError> {
+/// The system's roots and those given.
+fn certificates(roots: Option<&[u8]>) -> Result<rustls::RootCertStore, WireError> {
     let mut store = rustls::RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(pem) = roots {
@@ -413,9 +416,13 @@ fn tls(roots: Option<&[u8]>) -> Result<rustls::ClientConfig, WireError> {
             store.add(certificate).map_err(|e| wrong(&e))?;
         }
     }
+    Ok(store)
+}
+
+fn tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, WireError> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| WireError::Refused(format!("TLS cannot be set up: {e}")))?;
-    Ok(builder.with_root_certificates(store).with_no_client_auth())
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -105,6 +105,8 @@ pub(crate) enum Verb {
     Generators(verbs::generators::Generators),
     /// Write the directory of a manager, a builder or an installer, ready to be started
     Generate(verbs::generate::Generate),
+    /// Start a manager, a builder or an installer
+    Serve(verbs::serve::Serve),
     /// Ask a manager for a build, an install, or another action of a project
     Request(verbs::request::Request),
     /// Show a transaction and its jobs

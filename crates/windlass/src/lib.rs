@@ -7,11 +7,6 @@ mod cli;
 mod client;
 mod ending;
 mod given;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "what is loaded is for whoever starts a service"
-)]
 mod installation;
 mod locking;
 mod making;
@@ -25,6 +20,7 @@ mod record;
 mod reporters;
 mod resuming;
 mod scaffold;
+mod serving;
 mod session;
 mod site;
 mod surroundings;

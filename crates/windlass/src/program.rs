@@ -86,6 +86,7 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Commands(verb) => verb.run(program),
         Verb::Generators(verb) => verb.run(program),
         Verb::Generate(verb) => verb.run(program),
+        Verb::Serve(verb) => verb.run(program).await,
         Verb::Request(verb) => verb.run(program).await,
         Verb::Status(verb) => verb.run(program).await,
         Verb::History(verb) => verb.run().await,

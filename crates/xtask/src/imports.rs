@@ -23,7 +23,7 @@ const RULES: [(&str, &str, &[&str]); 6] = [
         &["windlass-builtins"],
     ),
     (
-        "sea_orm::",
+        "sqlx::",
         "knows SQL, which lives in windlass-store",
         &["windlass-store"],
     ),

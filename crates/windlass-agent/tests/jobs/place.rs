@@ -164,9 +164,10 @@ impl Place {
             source: source.clone(),
             behaviour: behaviour.clone(),
         };
+        let before = self.left();
         let built = build(&work, &self.tools, self.job()).await;
         if built.is_err() {
-            assert_eq!(self.left(), [""; 0], "a failed build leaves nothing");
+            assert_eq!(self.left(), before, "a failed build leaves nothing");
         }
         built
     }

@@ -145,7 +145,8 @@ pub async fn prepare(
         }
     }))
     .buffered(AT_ONCE);
-    let mut initialized = Box::pin(initialized);
+    // As a trait object, so that the future of this function is `Send` whoever awaits it.
+    let mut initialized = initialized.boxed();
     let receipts: HashMap<&str, &ReceiptPlan> =
         plan.receipts.iter().map(|r| (r.job.as_str(), r)).collect();
     let finder = Finder::new(&plan);

@@ -1,5 +1,7 @@
 //! A plugin of the installation decides.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use windlass_plugin::{NoCallbacks, Params, Worker};
@@ -8,14 +10,19 @@ use super::{Ask, Auth, Credentials, Decision, Identity};
 
 /// Asks a plugin: `authenticate` and `authorize`. Fails closed: a plugin that dies or is silent lets nobody in.
 pub struct Exec {
-    worker: Worker,
+    worker: Arc<Worker>,
+    config: Map<String, Value>,
     log: windlass_plugin::Log,
 }
 
 impl Exec {
-    /// Over a worker, which is started when it is first needed.
-    pub fn new(worker: Worker, log: windlass_plugin::Log) -> Self {
-        Self { worker, log }
+    /// Over a worker, which is started when it is first needed. `config`: what the plugin's file says.
+    pub fn new(worker: Arc<Worker>, config: Map<String, Value>, log: windlass_plugin::Log) -> Self {
+        Self {
+            worker,
+            config,
+            log,
+        }
     }
 
     async fn call(&self, method: &str, params: Value) -> Result<Value, String> {
@@ -33,7 +40,10 @@ impl Exec {
 impl Auth for Exec {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Option<Identity>, String> {
         let answer = self
-            .call("authenticate", json!({ "credentials": credentials }))
+            .call(
+                "authenticate",
+                json!({ "credentials": credentials, "config": self.config }),
+            )
             .await?;
         let identity = match answer {
             Value::Null | Value::Bool(false) => return Ok(None),
@@ -77,6 +87,7 @@ impl Auth for Exec {
             "project": ask.project,
             "environment": ask.environment,
             "target": ask.target,
+            "config": self.config,
         });
         match self.call("authorize", params).await? {
             Value::Bool(true) => Ok(Decision::Yes),

@@ -266,7 +266,7 @@ fn postgres(place: &PgConnectOptions, options: &Options) -> PgPool {
         ("lock_timeout", limit.as_str()),
         ("idle_in_transaction_session_timeout", "60000"),
         ("client_min_messages", "warning"),
-        ("default_transaction_isolation", "read\\ committed"),
+        ("default_transaction_isolation", "read committed"),
     ]);
     PgPoolOptions::new()
         .max_connections(options.connections.max(1))

@@ -13,8 +13,8 @@ use crate::cli::Common;
 use crate::ending::Ending;
 use crate::output::{print, print_json, say};
 
-/// Pauses before it is sent again.
-const PAUSES: [u64; 4] = [300, 1000, 2000, 4000];
+/// Pauses before it is sent again, in milliseconds.
+const PAUSES: [u64; 3] = [300, 1000, 2000];
 
 /// What is asked for, and how much of what comes of it is wanted.
 pub(crate) struct Asking<'a> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::installation::{
-    AuthPlugin, BuildHost, InstallBehavior, NamedTarget, ReleaseBuilder, ReleaseInstaller, prefix,
+    BuildHost, InstallBehavior, NamedTarget, ReleaseBuilder, ReleaseInstaller, prefix,
 };
 use windlass_model::release::{Environment, TargetName};
 
@@ -15,27 +15,19 @@ use super::{Loaded, Place, WithCode, all_plugins, auth, coded, ended};
 /// What a builder is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct BuilderSetup {
-    /// Where it is.
-    pub(crate) place: Place,
     /// The service.
     pub(crate) host: BuildHost,
     /// What it builds, by project.
     pub(crate) builders: Vec<WithCode<ReleaseBuilder>>,
-    /// Who may have it do what; none: its managers.
-    pub(crate) auth: Option<WithCode<AuthPlugin>>,
 }
 
 /// What an installer is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct InstallerSetup {
-    /// Where it is.
-    pub(crate) place: Place,
     /// The service.
     pub(crate) installer: ReleaseInstaller,
     /// What it installs, in each environment.
     pub(crate) targets: BTreeMap<(Environment, TargetName), TargetSetup>,
-    /// Who may have it do what; none: its managers.
-    pub(crate) auth: Option<WithCode<AuthPlugin>>,
 }
 
 /// A target with its behaviour.
@@ -45,8 +37,6 @@ pub(crate) struct TargetSetup {
     pub(crate) target: NamedTarget,
     /// How it is installed.
     pub(crate) behavior: InstallBehavior,
-    /// The program behind the behaviour; none for one that is built in.
-    pub(crate) program: Option<PathBuf>,
 }
 
 /// Loads the builder `name`.
@@ -81,16 +71,15 @@ pub(crate) fn load_builder(place: &Place, name: &str) -> Loaded<BuilderSetup> {
     if read.is_none() {
         all_plugins(place, &mut told);
     }
-    let loaded = read.map(|(host, origin)| BuilderSetup {
-        place: place.clone(),
-        auth: auth(
+    let loaded = read.map(|(host, origin)| {
+        // An agent asks nobody who they are yet; what is written must be right all the same.
+        auth(
             place,
             host.agent.service.auth.as_deref(),
             &origin,
             &mut told,
-        ),
-        host,
-        builders,
+        );
+        BuilderSetup { host, builders }
     });
     ended(loaded, told)
 }
@@ -111,16 +100,13 @@ pub(crate) fn load_installer(place: &Place, name: &str) -> Loaded<InstallerSetup
         all_plugins(place, &mut told);
         all_targets(place, &mut told);
     }
-    let loaded = read.map(|(installer, origin)| InstallerSetup {
-        place: place.clone(),
-        auth: auth(
-            place,
-            installer.agent.service.auth.as_deref(),
-            &origin,
-            &mut told,
-        ),
-        targets: targets(place, &installer, &origin, &mut told),
-        installer,
+    let loaded = read.map(|(installer, origin)| {
+        let name = installer.agent.service.auth.as_deref();
+        auth(place, name, &origin, &mut told);
+        InstallerSetup {
+            targets: targets(place, &installer, &origin, &mut told),
+            installer,
+        }
     });
     ended(loaded, told)
 }
@@ -177,12 +163,8 @@ fn target(
         InstallBehavior::read,
         told,
     )?;
-    let program = coded(place, &behavior.code, &origin, told)?;
-    Some(TargetSetup {
-        target,
-        behavior,
-        program,
-    })
+    coded(place, &behavior.code, &origin, told)?;
+    Some(TargetSetup { target, behavior })
 }
 
 /// Reads the targets of every environment, for their faults, where it is not known which are advertised.

@@ -23,6 +23,7 @@ pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod settle;
 pub(crate) mod status;
