@@ -158,6 +158,8 @@ fn from_a_request_to_a_return() {
     again_as(&services.place, version, "9.9");
     let ran = services.run(&["release", "import", "b.zip"]).expect(0);
     assert_eq!(ran.stdout, "template@9.9\n");
+    assert!(ran.stderr.contains(": sent"), "{}", ran.stderr);
+    let ran = services.run(&["release", "import", "b.zip"]).expect(0);
     assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);
     let ran = services.run(&[
         "request",
@@ -237,25 +239,27 @@ fn from_a_request_to_a_return() {
     assert!(ran.stderr.contains("nonesuch"), "{}", ran.stderr);
 }
 
-/// The archive a.zip as b.zip, with another version in its index.
+/// The archive a.zip as b.zip: another version, and a file more.
 fn again_as(place: &Place, version: &str, new: &str) {
-    let script = format!(
-        "import json, zipfile\n\
-         old, new = zipfile.ZipFile('a.zip'), zipfile.ZipFile('b.zip', 'w', zipfile.ZIP_DEFLATED)\n\
-         for name in old.namelist():\n\
-         \x20   data = old.read(name)\n\
-         \x20   if name == 'index.json':\n\
-         \x20       index = json.loads(data)\n\
-         \x20       assert index['version'] == '{version}', index\n\
-         \x20       index['version'] = '{new}'\n\
-         \x20       data = json.dumps(index)\n\
-         \x20   new.writestr(name, data)\n\
-         new.close()\n"
-    );
+    const SCRIPT: &str = r#"
+import hashlib, io, json, sys, zipfile
+old, new = zipfile.ZipFile('a.zip'), zipfile.ZipFile('b.zip', 'w', zipfile.ZIP_DEFLATED)
+index = json.loads(old.read('index.json'))
+assert index['version'] == sys.argv[1], index
+index['version'] = sys.argv[2]
+for target, item in index['targets'].items():
+    name = target + '/' + item['name']
+    data = io.BytesIO(old.read(name))
+    assert hashlib.sha256(data.getvalue()).hexdigest() == item['digest']
+    with zipfile.ZipFile(data, 'a') as resource:
+        resource.writestr('more.txt', 'more')
+    data = data.getvalue()
+    item['digest'], item['size'] = hashlib.sha256(data).hexdigest(), len(data)
+    new.writestr(name, data)
+new.writestr('index.json', json.dumps(index))
+new.close()
+"#;
     let mut python = std::process::Command::new("python3");
-    let status = python
-        .args(["-c", &script])
-        .current_dir(place.path())
-        .status();
-    assert!(status.unwrap().success());
+    python.args(["-c", SCRIPT, version, new]);
+    assert!(python.current_dir(place.path()).status().unwrap().success());
 }

@@ -53,9 +53,10 @@ pub(crate) async fn watch(
     let mut seen = client.transaction(id).await.map_err(ending)?;
     let mut answered = Instant::now();
     loop {
+        // What a job printed comes before what came of it.
+        let _ = timeout(REST, teller.logs(client, &seen)).await;
         teller.tell(&seen);
         if seen.transaction.ended.is_some() {
-            let _ = timeout(REST, teller.logs(client, &seen)).await;
             teller.rest();
             return Ok(seen);
         }
@@ -92,11 +93,10 @@ async fn news(
 /// How a verb ends with a transaction that has ended; says why unless all is well.
 pub(crate) fn ended(detail: &TransactionDetail, options: &ManagerOptions) -> Result<(), Ending> {
     let t = &detail.transaction;
-    let why = t
-        .why
-        .clone()
-        .unwrap_or_else(|| "no reason is recorded".into());
-    let message = format!("{}: {}: {why}", t.transaction, t.status.as_str());
+    let mut message = format!("{}: {}", t.transaction, t.status.as_str());
+    if let Some(why) = &t.why {
+        message.push_str(&format!(": {why}"));
+    }
     let (id, again) = (&t.transaction, options.again());
     let error = Diagnostic::error(message);
     let history = format!("`windlass history {id}{again}` says more");

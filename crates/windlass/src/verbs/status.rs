@@ -33,7 +33,7 @@ impl Status {
             true => {
                 let watch = watching::watch(&client, id, &program.common);
                 let watched = unless_interrupted(watch).await;
-                if let Err(Ending::Interrupted) = watched {
+                if let Err(Ending::Interrupted | Ending::Away(_)) = watched {
                     go_on(id.as_str(), &self.manager);
                 }
                 watched?
