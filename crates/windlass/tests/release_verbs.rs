@@ -201,6 +201,10 @@ fn from_a_request_to_a_return() {
     ]);
     let ran = ran.expect(2);
     assert!(ran.stderr.contains("it leaks"), "{}", ran.stderr);
+    let ran = services.run(&["request", "template", "--branch", "b", "--wait"]);
+    let ran = ran.expect(1);
+    assert!(ran.stdout.ends_with("BUILD_FAILED\n"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("windlass history"), "{}", ran.stderr);
     let ran = services.run(&["request", "nonesuch", "--wait"]).expect(2);
     assert!(ran.stdout.ends_with("REJECTED\n"), "{}", ran.stdout);
 
@@ -239,7 +243,7 @@ fn from_a_request_to_a_return() {
     assert!(ran.stderr.contains("nonesuch"), "{}", ran.stderr);
 }
 
-/// The archive a.zip as b.zip: another version, and a file more.
+/// The archive a.zip as b.zip: another version, and a file more; the manager has the beginning of it.
 fn again_as(place: &Place, version: &str, new: &str) {
     const SCRIPT: &str = r#"
 import hashlib, io, json, sys, zipfile
@@ -256,10 +260,14 @@ for target, item in index['targets'].items():
     data = data.getvalue()
     item['digest'], item['size'] = hashlib.sha256(data).hexdigest(), len(data)
     new.writestr(name, data)
+    # An upload of it was cut off.
+    with open(sys.argv[3] + '/' + item['digest'], 'wb') as part:
+        part.write(data[:100])
 new.writestr('index.json', json.dumps(index))
 new.close()
 "#;
     let mut python = std::process::Command::new("python3");
-    python.args(["-c", SCRIPT, version, new]);
+    let partial = place.at("manager/work/blobs/partial");
+    python.args(["-c", SCRIPT, version, new, &partial]);
     assert!(python.current_dir(place.path()).status().unwrap().success());
 }

@@ -118,7 +118,7 @@ pub(crate) fn ending(error: WireError) -> Ending {
     match error {
         WireError::Link(why) => Ending::Away(
             told(format!("the manager is not reached: {why}"))
-                .hint("is it running there? `--manager URL` or WINDLASS_MANAGER says where it is")
+                .hint("is it running there? `--manager URL` or WINDLASS_MANAGER says where it is, `--ca-certificate FILE` which certificates are trusted")
                 .into(),
         ),
         WireError::Unavailable(why) => Ending::Away(

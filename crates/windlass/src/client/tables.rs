@@ -20,6 +20,12 @@ pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
+/// A text of several lines in one.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 /// Names in one cell.
 pub(crate) fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
@@ -62,7 +68,7 @@ pub(crate) fn transactions(transactions: &[TransactionView]) -> String {
             or_dash(t.environment.as_ref()),
             or_dash(t.release.as_ref()),
             t.actor.clone(),
-            t.why.clone().unwrap_or_default(),
+            t.why.as_deref().map(one_line).unwrap_or_default(),
         ]
     };
     table(header, transactions.iter().map(row))
@@ -77,7 +83,7 @@ pub(crate) fn transaction(detail: &TransactionDetail) -> String {
     };
     add("transaction", Some(t.transaction.to_string()));
     add("status", Some(t.status.as_str().into()));
-    add("why", t.why.clone());
+    add("why", t.why.as_deref().map(one_line));
     add("project", Some(t.project.to_string()));
     add("action", Some(t.action.clone()));
     add(
@@ -104,6 +110,6 @@ fn job(job: &JobView) -> [String; 7] {
         or_dash(job.agent.as_ref()),
         job.wave.to_string(),
         job.state.as_str().to_owned(),
-        job.result.clone().unwrap_or_default(),
+        job.result.as_deref().map(one_line).unwrap_or_default(),
     ]
 }

@@ -10,6 +10,7 @@ use windlass_model::release::{JobId, JobState, Status, TransactionId};
 use windlass_wire::connection::WireError;
 use windlass_wire::rest::{Client, JobView, TransactionDetail};
 
+use super::tables::one_line;
 use super::{ManagerOptions, ending};
 use crate::cli::{Common, LogFormat};
 use crate::ending::Ending;
@@ -95,7 +96,7 @@ pub(crate) fn ended(detail: &TransactionDetail, options: &ManagerOptions) -> Res
     let t = &detail.transaction;
     let mut message = format!("{}: {}", t.transaction, t.status.as_str());
     if let Some(why) = &t.why {
-        message.push_str(&format!(": {why}"));
+        message.push_str(&format!(": {}", one_line(why)));
     }
     let (id, again) = (&t.transaction, options.again());
     let error = Diagnostic::error(message);
@@ -159,7 +160,7 @@ impl Teller {
             }
             let mut text = format!("[{}] {}", named(job), job.state.as_str());
             if let Some(result) = &job.result {
-                text.push_str(&format!(": {result}"));
+                text.push_str(&format!(": {}", one_line(result)));
             }
             let value = json!({"job": job.job, "kind": job.kind.as_str(), "target": job.target, "agent": job.agent,
                 "state": job.state, "result": job.result});

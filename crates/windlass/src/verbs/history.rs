@@ -44,7 +44,8 @@ impl History {
         }
         let rows = entries.into_iter().map(|entry| {
             let time = tables::time(&entry.time);
-            [time, entry.actor, entry.address, entry.what, entry.detail]
+            let detail = tables::one_line(&entry.detail);
+            [time, entry.actor, entry.address, entry.what, detail]
         });
         print(&tables::table(
             ["TIME", "WHO", "FROM", "WHAT", "DETAIL"],
