@@ -29,7 +29,7 @@ pub(super) async fn run(
     lease: Duration,
 ) {
     let Given { job, epoch, spec } = given;
-    if let Err(error) = start(&client, &job, epoch, lease).await {
+    if let Err(error) = start(shared, &client, &job, epoch, lease).await {
         return shared.log(Level::Warning, &format!("job {job} is not begun: {error}"));
     }
     shared.log(Level::Info, &format!("job {job} begins: {}", what(&spec)));
@@ -51,9 +51,18 @@ pub(super) async fn run(
     };
     let (outcome, keep) = perform(shared, &client, &spec, work).await;
     drop(keep);
+    let given_back = shared.is_stopping()
+        && matches!(
+            (&spec, &outcome),
+            (JobSpec::Build(_), Outcome::Failed { .. })
+        );
     ended.send_replace(true);
     let _ = sending.await;
     let _ = tokio::fs::remove_file(&path).await;
+    if given_back {
+        let message = format!("job {job} is stopped, and built anew once its lease is over");
+        return shared.log(Level::Warning, &message);
+    }
     let level = match &outcome {
         Outcome::Failed { .. } | Outcome::Unknown { .. } => Level::Error,
         Outcome::Built { .. } | Outcome::Installed { .. } => Level::Info,
@@ -83,6 +92,7 @@ fn told(outcome: &Outcome) -> String {
 
 /// Says that it begins. Only an answer gives the right to; it is asked for until the lease is over.
 async fn start(
+    shared: &Shared,
     client: &AgentClient,
     job: &JobId,
     epoch: u64,
@@ -92,7 +102,9 @@ async fn start(
     loop {
         let asked = timeout_at(end, client.start(job, epoch)).await;
         match asked {
-            Ok(Err(error)) if error.is_passing() && Instant::now() + PAUSE < end => {
+            Ok(Err(error))
+                if error.is_passing() && !shared.is_stopping() && Instant::now() + PAUSE < end =>
+            {
                 sleep(PAUSE).await
             }
             Ok(answer) => return answer,
@@ -111,7 +123,7 @@ async fn finish(shared: &Shared, client: &AgentClient, job: &JobId, finish: Fini
     loop {
         match client.finish(job, &finish).await {
             Ok(()) => return,
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_passing() && !shared.is_stopping() => {
                 if !told {
                     let message =
                         format!("job {job}: its end is not heard, and is told again: {error}");
@@ -146,7 +158,7 @@ async fn perform(
     match spec {
         JobSpec::Build(build) => match shared.agent.worker.build(build, work).await {
             Err(why) => (failed(why), None),
-            Ok(built) => match upload(client, &job, &built).await {
+            Ok(built) => match upload(shared, client, &job, &built).await {
                 Ok(()) => (Outcome::Built { index: built.index }, Some(built.keep)),
                 Err(why) => (
                     failed(format!("the release cannot be uploaded: {why}")),
@@ -156,7 +168,7 @@ async fn perform(
         },
         JobSpec::Install(install) => {
             let directory = shared.agent.directory.join("resources").join(job.as_str());
-            let fetched = fetch(client, &job, install, &directory).await;
+            let fetched = fetch(shared, client, &job, install, &directory).await;
             let outcome = match fetched {
                 Err(why) => failed(format!("the resource cannot be fetched: {why}")),
                 Ok(resource) => match shared.agent.worker.install(install, &resource, work).await {
@@ -171,7 +183,12 @@ async fn perform(
     }
 }
 
-async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result<(), WireError> {
+async fn upload(
+    shared: &Shared,
+    client: &AgentClient,
+    job: &JobId,
+    built: &BuiltFiles,
+) -> Result<(), WireError> {
     for (target, path) in &built.files {
         let Some(item) = built.index.targets.get(target) else {
             continue;
@@ -185,7 +202,7 @@ async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result
                     error @ (WireError::Link(_)
                     | WireError::Unavailable(_)
                     | WireError::Superseded(_)),
-                ) if tries < TRIES => {
+                ) if tries < TRIES && !shared.is_stopping() => {
                     let _ = error;
                     tries += 1;
                     sleep(PAUSE).await;
@@ -199,6 +216,7 @@ async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result
 
 /// Fetches the resource of an install and verifies it.
 async fn fetch(
+    shared: &Shared,
     client: &AgentClient,
     job: &JobId,
     spec: &InstallSpec,
@@ -220,7 +238,7 @@ async fn fetch(
     loop {
         match client.get_blob(job, &spec.resource.digest, &path).await {
             Ok(()) => break,
-            Err(error) if error.is_passing() && tries < TRIES => {
+            Err(error) if error.is_passing() && tries < TRIES && !shared.is_stopping() => {
                 tries += 1;
                 sleep(PAUSE).await;
             }

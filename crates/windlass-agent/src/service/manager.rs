@@ -1,6 +1,7 @@
 //! The loop of one manager.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub(super) async fn serve(
         client: AgentClient::new(connection),
         in_hand: InHand::default(),
         jobs: JoinSet::new(),
+        longest_pause: LONGEST_PAUSE,
         shared,
     };
     let mut looping = looping;
@@ -55,6 +57,7 @@ struct Loop {
     client: AgentClient,
     in_hand: InHand,
     jobs: JoinSet<()>,
+    longest_pause: Duration,
 }
 
 /// Why a registration ended.
@@ -110,7 +113,7 @@ impl Loop {
                         told = why;
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(self.longest_pause);
                 }
             }
         }
@@ -158,6 +161,8 @@ impl Loop {
         self.revoke(&registered.drop);
         self.probe(&registered.probe).await;
         let renew = (registered.lease_seconds / 3).clamp(1, IDLE_POLL);
+        // A manager that is back hears of what goes on here before the leases of that are over.
+        self.longest_pause = LONGEST_PAUSE.min(Duration::from_secs(u64::from(renew)));
         let mut pause = FIRST_PAUSE;
         let mut freed = self.shared.freed.subscribe();
         loop {
@@ -193,8 +198,8 @@ impl Loop {
                         self.shared.log(Level::Warning, &message);
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    if pause == LONGEST_PAUSE {
+                    pause = (pause * 2).min(self.longest_pause);
+                    if pause == self.longest_pause {
                         return Over::Again;
                     }
                 }
@@ -265,6 +270,7 @@ impl Loop {
 
     /// Stops what runs, and waits for it.
     async fn end(mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
         if let Ok(in_hand) = self.in_hand.lock() {
             for (_, interrupter) in in_hand.values() {
                 // Twice: at once.

@@ -10,6 +10,7 @@ mod manager;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
@@ -96,6 +97,8 @@ struct Shared {
     slots: Arc<Semaphore>,
     /// Changes whenever a slot comes free.
     freed: watch::Sender<u64>,
+    /// Whether it is told to stop.
+    stopping: AtomicBool,
 }
 
 impl Agent {
@@ -122,6 +125,7 @@ impl Agent {
             incarnation,
             slots,
             freed: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
             agent: self,
         });
         let mut loops = JoinSet::new();
@@ -134,6 +138,10 @@ impl Agent {
 }
 
 impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     fn log(&self, level: Level, message: &str) {
         (self.agent.log)(level, message);
     }

@@ -1,6 +1,6 @@
 //! What happens without anybody asking: leases expire, installs are planned.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windlass_model::release::machine::{self, Planned};
 use windlass_model::release::rollout::waves;
@@ -19,8 +19,11 @@ impl App {
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
+        let begun = Instant::now();
         while !*stopping.borrow() {
-            match self.turn().await {
+            // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
+            let expires = begun.elapsed() >= self.settings().lease;
+            match self.turn(expires).await {
                 Ok(()) => told = false,
                 Err(error) if !told => {
                     told = true;
@@ -41,9 +44,12 @@ impl App {
         self.inner.stopping.send_replace(true);
     }
 
-    async fn turn(&self) -> AppResult<()> {
-        let now = self.store().now().await?;
-        for id in self.store().due(now).await? {
+    async fn turn(&self, expires: bool) -> AppResult<()> {
+        let due = match expires {
+            true => self.store().due(self.store().now().await?).await?,
+            false => Vec::new(),
+        };
+        for id in due {
             let change = |whole: &mut Whole, now| {
                 let effects = machine::tick(whole, now);
                 Ok(((whole.clone(), !effects.is_empty()), effects))

@@ -68,7 +68,7 @@ fn generated_builders_load() {
         let builder = &setup.builders[0];
         let vcs = builder.item.vcs.clone().unwrap();
         assert_eq!(vcs.kind, VcsKind::Directory);
-        let source = setup.place.path(&vcs.url);
+        let source = place(&dir).path(&vcs.url);
         assert!(source.join("site/index.html").is_file());
         match form {
             Form::Yaml => assert_eq!(builder.item.code, Code::BuiltIn("directory".into())),
@@ -90,7 +90,7 @@ fn generated_installers_load() {
         assert_eq!(target.target.install_path, "install_base/template");
         assert_eq!(target.behavior.code, Code::BuiltIn("unarchive".into()));
         assert!(
-            setup.auth.is_none(),
+            setup.installer.agent.service.auth.is_none(),
             "an auth plugin is there to be enabled"
         );
     }
@@ -138,9 +138,10 @@ fn both_forms_may_stand_side_by_side_and_another_conf_moves_the_root() {
     let conf = dir.path().join("other/conf2");
     let place = Place::new(dir.path(), Some(&conf)).unwrap();
     let setup = good(load_installer(&place, "x"));
-    assert_eq!(setup.place.root, dir.path().join("other"));
+    assert_eq!(place.root, dir.path().join("other"));
     assert_eq!(setup.installer.agent.service.name, "x");
-    assert!(setup.targets.values().all(|t| t.program.is_some()));
+    let is_own = |t: &super::agents::TargetSetup| matches!(t.behavior.code, Code::Own { .. });
+    assert!(setup.targets.values().all(is_own));
 }
 
 #[test]
