@@ -23,7 +23,7 @@ const TRIES: u32 = 20;
 /// Does a job. Every way out tells the manager, except where the manager said that the job is somebody else's.
 pub(super) async fn run(
     shared: &Shared,
-    client: AgentClient,
+    (client, cluster): (AgentClient, &str),
     given: Given,
     interrupt: Interrupt,
     lease: Duration,
@@ -44,6 +44,7 @@ pub(super) async fn run(
         tokio::spawn(async move { log::follow(client, (job, epoch), &path, end).await })
     };
     let work = Work {
+        cluster,
         job: &job,
         epoch,
         log: &path,

@@ -188,7 +188,7 @@ impl Loop {
             match polled {
                 Ok(polled) => {
                     pause = FIRST_PAUSE;
-                    self.take(polled, registered.lease_seconds).await;
+                    self.take(polled, &registered).await;
                 }
                 Err(WireError::Superseded(why)) => return Over::Replaced(why),
                 Err(WireError::Denied(_)) => return Over::Again,
@@ -238,16 +238,13 @@ impl Loop {
         }
     }
 
-    async fn take(&mut self, polled: Polled, lease_seconds: u32) {
+    async fn take(&mut self, polled: Polled, registered: &Registered) {
         self.revoke(&polled.revoked);
         self.probe(&polled.probe).await;
         for given in polled.jobs {
-            // Another manager's job may have taken the slot: the lease runs out, and the job goes to somebody else.
-            let Ok(permit) = self.shared.slots.clone().try_acquire_owned() else {
-                continue;
-            };
             let (interrupter, interrupt) = interrupt();
-            let lease = Duration::from_secs(u64::from(lease_seconds));
+            let lease = Duration::from_secs(u64::from(registered.lease_seconds));
+            let cluster = registered.cluster.clone();
             if let Ok(mut in_hand) = self.in_hand.lock() {
                 in_hand.insert(given.job.clone(), (given.epoch, interrupter));
             }
@@ -258,7 +255,11 @@ impl Loop {
             );
             self.jobs.spawn(async move {
                 let job = given.job.clone();
-                errand::run(&shared, client, given, interrupt, lease).await;
+                // Another manager's job may have taken the slot: then this one is held until there is one.
+                let permit = shared.slots.clone().acquire_owned().await;
+                if interrupt.times() == 0 {
+                    errand::run(&shared, (client, &cluster), given, interrupt, lease).await;
+                }
                 if let Ok(mut in_hand) = in_hand.lock() {
                     in_hand.remove(&job);
                 }

@@ -49,6 +49,8 @@ pub enum InstallEnd {
 
 /// Where a job's work goes on.
 pub struct Work<'a> {
+    /// The cluster of the manager that it is for.
+    pub cluster: &'a str,
     /// Its id.
     pub job: &'a JobId,
     /// Its lease.

@@ -13,11 +13,11 @@ use crate::world::{RECIPE, World, page};
 
 /// What an agent keeps when nothing runs.
 fn is_clean(service: &Service) {
-    let keeps = ["locks", "logs", "managers", "resources", "state"];
+    let keeps = ["jobs", "locks", "logs", "managers", "resources", "state"];
     for name in service.list("work") {
         assert!(keeps.contains(&name.as_str()), "{name}");
     }
-    for folder in ["work/logs", "work/resources"] {
+    for folder in ["work/jobs", "work/logs", "work/resources"] {
         assert!(service.list(folder).is_empty(), "{folder}");
     }
 }
@@ -44,7 +44,7 @@ fn builds_that_fail_leave_nothing() {
     recipe(
         "broken",
         &format!(
-            "klass: commands\nvcs: {{git: {url}}}\ncommands: [\"echo no such luck; exit 3\"]\n"
+            "klass: commands\nvcs: {{git: {url}}}\ncommands: [\"echo no such luck; exit 3\"]\ntargets: {{template: {{from: site}}}}\n"
         ),
     );
     recipe(

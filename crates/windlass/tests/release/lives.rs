@@ -24,7 +24,7 @@ fn wait_for(at: &Path, what: &str) -> String {
 fn slow_build(world: &World, builder: &Service) {
     let wait = wait_for(world.path(), "build");
     let recipe = format!(
-        "name: template\nklass: commands\npackage: windlass.build\nvcs: {{directory: svn_checkout/template}}\nfrom: site\ncommands: [\"{wait}\"]\n"
+        "name: template\nklass: commands\npackage: windlass.build\nvcs: {{directory: svn_checkout/template}}\ntargets: {{template: {{from: site}}}}\ncommands: [\"{wait}\"]\n"
     );
     builder.write(&format!("{RECIPE}.yaml"), &recipe);
 }
@@ -153,7 +153,8 @@ fn a_killed_builder_builds_again_and_another_takes_over_from_a_stopped_one() {
     builder.start();
     builder.says("registered with");
     let folders = builder.list("work");
-    assert_eq!(folders, ["logs", "managers", "resources"]);
+    assert_eq!(folders, ["jobs", "logs", "managers", "resources"]);
+    assert!(builder.list("work/jobs").is_empty());
 }
 
 /// Without the release's digits.
@@ -190,7 +191,7 @@ fn a_killed_installer_leaves_an_unknown_that_is_settled_by_hand() {
             .contains("the installer was lost after it had begun")
     );
     installer.start();
-    let told = "nobody saw its end";
+    let told = "the installer was stopped while it was under way";
     until("it says what its journal knows", || {
         world.story(&id).contains(told).then_some(())
     });

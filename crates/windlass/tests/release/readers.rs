@@ -18,7 +18,7 @@ fn files_of_one_release_are_seen_together() {
     let (url, _) = sources::git(&repository);
     builder.kill();
     let recipe = format!(
-        "klass: commands\nvcs: {{git: \"{url}\"}}\nfrom: site\ncommands: [\"cp site/index.html site/same.html\"]\n"
+        "klass: commands\nvcs: {{git: \"{url}\"}}\ntargets: {{template: {{from: site}}}}\ncommands: [\"cp site/index.html site/same.html\"]\n"
     );
     builder.write(&format!("{RECIPE}.yaml"), &recipe);
     builder.start();

@@ -36,7 +36,7 @@ requested, build completed, install planned, ended";
 
 /// No job left anything.
 fn nothing_is_left(builder: &Service, installers: &[Service]) {
-    let keeps = ["locks", "logs", "managers", "resources", "state"];
+    let keeps = ["jobs", "locks", "logs", "managers", "resources", "state"];
     let services = installers.iter().chain([builder]);
     for service in services {
         let left = service.list("work");
@@ -45,7 +45,7 @@ fn nothing_is_left(builder: &Service, installers: &[Service]) {
             .filter(|n| !keeps.contains(&n.as_str()))
             .collect();
         assert!(left.is_empty(), "{left:?}");
-        for folder in ["logs", "resources"] {
+        for folder in ["jobs", "logs", "resources"] {
             assert!(list(&service.at("work").join(folder)).is_empty());
         }
     }
@@ -137,7 +137,9 @@ fn on(kind: Kind, form: Form, plugin: &str) {
         "conf/plugins/persist/plugin_persist_chosen.{}",
         form.ending()
     );
-    manager.write(&file, &plugin.replace("@URL@", &url));
+    manager.write(&file, plugin);
+    // It holds a password.
+    manager.write("conf/url", &url);
     let mut builder = world.generate("builder", "builder");
     let mut installers = world.installers(1);
     world.up(&mut manager);
@@ -156,13 +158,14 @@ fn on(kind: Kind, form: Form, plugin: &str) {
 
 #[test]
 fn on_postgresql() {
-    let plugin = "name: chosen\nklass: postgresql\npackage: windlass.persist\nurl: \"@URL@\"\n";
+    let plugin =
+        "name: chosen\nklass: postgresql\npackage: windlass.persist\nurl: !file conf/url\n";
     on(Kind::Postgres, Form::Yaml, plugin);
 }
 
 #[test]
 fn on_mariadb_as_the_seed_names_it() {
-    let plugin = "<plugin_persist\n  name=\"chosen\"\n  klass=\"MysqlTables\"\n  package=\"releasemanager.persist.mysql_tables\"\n  >\n  <url>@URL@</url>\n</plugin_persist>\n";
+    let plugin = "<plugin_persist\n  name=\"chosen\"\n  klass=\"MysqlTables\"\n  package=\"releasemanager.persist.mysql_tables\"\n  >\n  <url secret=\"file:conf/url\"/>\n</plugin_persist>\n";
     on(Kind::MariaDb, Form::Xml, plugin);
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,7 +23,9 @@ pub(crate) struct World {
 
 /// A port below those that the system gives away by itself.
 pub(crate) fn free_port() -> u16 {
-    let first = u16::try_from(std::process::id() % 12_000).unwrap();
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 12_000).unwrap();
+    let first = own + 211 * (ASKED.fetch_add(1, Ordering::Relaxed) % 14);
     let mut ports = (0..2000).map(|n| 15_000 + (first + n * 7) % 15_000);
     ports
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
