@@ -1,7 +1,7 @@
 //! What goes wrong: status, history, what is where, and the disks are right.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
@@ -249,4 +249,44 @@ fn a_wave_that_fails_stops_the_rollout() {
     fs::remove_dir_all(installers[1].at("install_base/template")).unwrap();
     world.installed(&json!({"trunk": true}));
     assert_eq!(world.matrix().len(), 3);
+}
+
+/// Every file below a directory.
+fn files(at: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(at).into_iter().flatten().flatten();
+    let below = |path: PathBuf| match path.is_dir() {
+        true => files(&path),
+        false => vec![path],
+    };
+    entries.flat_map(|entry| below(entry.path())).collect()
+}
+
+#[test]
+fn a_blob_that_does_not_match_is_not_installed() {
+    let world = World::new(Form::Yaml);
+    let (manager, _builder, installers) = world.all(1);
+    let build = json!({"project": "template", "action": "build", "trunk": true});
+    let id = world.request(&build);
+    world.becomes(&id, "BUILD_COMPLETED");
+    let release = world.get("releases")[0]["release"].clone();
+    let blobs = files(&manager.at("work/blobs"));
+    let blob = blobs
+        .iter()
+        .max_by_key(|path| path.metadata().unwrap().len());
+    let blob = blob.unwrap();
+    let mut bytes = fs::read(blob).unwrap();
+    bytes[20] ^= 1;
+    let writable = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(blob, writable).unwrap();
+    fs::write(blob, bytes).unwrap();
+    let id = world.install(&json!({"release": release}));
+    assert_eq!(world.ended(&id), "INSTALL_FAILED", "{}", world.story(&id));
+    assert!(
+        world.story(&id).contains("has SHA-256"),
+        "{}",
+        world.story(&id)
+    );
+    assert!(world.matrix().is_empty());
+    assert!(installers[0].list("install_base").is_empty());
+    is_clean(&installers[0]);
 }

@@ -28,7 +28,7 @@ fn two_projects_over_two_managers_with_one_builder() {
     builder.edit("conf/builder/build_host_template", &one_of_them, &both);
     builder.write(
         "conf/builder/release_builder_shop.yaml",
-        "klass: directory\nvcs: {directory: svn_checkout/shop}\ntargets: {template: site, extra: more}\n",
+        "klass: directory\nvcs: {directory: svn_checkout/shop}\ntargets: {template: {from: site}, extra: {from: more}}\n",
     );
     builder.write("svn_checkout/shop/site/index.html", "shop");
     builder.write("svn_checkout/shop/more/extra.txt", "extra");
