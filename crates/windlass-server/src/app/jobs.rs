@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Refusal, Verdict};
 use windlass_model::release::{
-    Advertisement, AgentKind, BuildSpec, Digest, Epoch, Index, InstallSpec, Job, JobId, JobSpec,
-    JobState, Request, TransactionId, Whole,
+    Advertisement, AgentKind, AgentName, BuildSpec, Digest, Epoch, Index, InstallSpec, Job, JobId,
+    JobSpec, JobState, Micros, Request, TransactionId, Version, Whole,
 };
 use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
@@ -18,8 +18,29 @@ use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
 const JOBS_A_POLL: u32 = 64;
-/// A job whose lease was not renewed is looked for so often at least, even if no signal came.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Work is looked for so often at least, even if no signal came.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How often a build is tried to be taken when others take its version meanwhile.
+const TRIES: u32 = 5;
+/// Builds of one version that may differ.
+const MOST_BUILDS: u32 = 1000;
+
+/// What an agent reports, done to a transaction.
+fn report(
+    whole: &mut Whole,
+    id: &JobId,
+    who: (&AgentName, &str),
+    epoch: Epoch,
+    outcome: Outcome,
+    now: Micros,
+) -> machine::Changed {
+    match outcome {
+        Outcome::Built { index } => machine::built(whole, id, who, epoch, index, now),
+        Outcome::Installed { rows } => machine::installed(whole, id, who, epoch, rows, now),
+        Outcome::Failed { why, rows } => machine::failed(whole, id, who, epoch, (&why, rows), now),
+        Outcome::Unknown { why } => machine::unknown(whole, id, who, epoch, &why, now),
+    }
+}
 
 impl App {
     /// Renews what an agent holds, and gives it work as soon as there is some; waits for it as long as the poll says.
@@ -345,31 +366,66 @@ impl App {
         address: &str,
     ) -> AppResult<()> {
         let transaction = self.transaction_of(job).await?;
-        let outcome = match finish.outcome {
+        let epoch = finish.epoch;
+        let mut outcome = match finish.outcome {
             Outcome::Built { index } => self.checked(&transaction, index).await?,
             other => other,
         };
-        let epoch = finish.epoch;
-        let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
-        let change = move |whole: &mut Whole, now| {
-            let who = (&name, from.as_str());
-            let effects = match outcome.clone() {
-                Outcome::Built { index } => machine::built(whole, &id, who, epoch, index, now)?,
-                Outcome::Installed { rows } => {
-                    machine::installed(whole, &id, who, epoch, rows, now)?
-                }
-                Outcome::Failed { why, rows } => {
-                    machine::failed(whole, &id, who, epoch, (&why, rows), now)?
-                }
-                Outcome::Unknown { why } => machine::unknown(whole, &id, who, epoch, &why, now)?,
+        let mut tries = 0;
+        let whole = loop {
+            if let Outcome::Built { index } = &mut outcome {
+                index.version = self.free_version(index).await?;
+            }
+            let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+            let told = outcome.clone();
+            let change = move |whole: &mut Whole, now| {
+                let effects = report(whole, &id, (&name, &from), epoch, told.clone(), now)?;
+                Ok((whole.clone(), effects))
             };
-            Ok((whole.clone(), effects))
+            let refused = match self.store().change(&transaction, change).await {
+                Err(ChangeError::Refused(Refusal::Illegal(why))) => why,
+                changed => break changed?,
+            };
+            tries += 1;
+            outcome = match outcome {
+                // Another build took the version since.
+                Outcome::Built { index } if tries < TRIES => Outcome::Built { index },
+                // A build that cannot be taken has failed: it would fail the same way again.
+                Outcome::Built { .. } => Outcome::Failed {
+                    why: refused,
+                    rows: Vec::new(),
+                },
+                _ => return Err(AppError::Conflict(refused)),
+            };
         };
-        let whole = self.store().change(&transaction, change).await?;
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
         Ok(())
+    }
+
+    /// The version of an index, where no other build has it; else with a number: `1.4.0+2`. A release is never changed.
+    async fn free_version(&self, index: &Index) -> AppResult<Version> {
+        let plain = index.version.as_str();
+        let plain = plain.split_once('+').map_or(plain, |(plain, _)| plain);
+        for number in 1..=MOST_BUILDS {
+            let version = match number {
+                1 => index.version.clone(),
+                number => format!("{plain}+{number}")
+                    .parse()
+                    .map_err(AppError::Conflict)?,
+            };
+            let mut numbered = index.clone();
+            numbered.version = version;
+            match self.store().release(&numbered.release()).await? {
+                Some(release) if release.index != numbered => {}
+                _ => return Ok(numbered.version),
+            }
+        }
+        let release = index.release();
+        Err(AppError::Conflict(format!(
+            "{release} was built {MOST_BUILDS} times: give it another version"
+        )))
     }
 
     /// Whether an index has everything that was asked for; a build whose index has not has failed.

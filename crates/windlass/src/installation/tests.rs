@@ -62,13 +62,14 @@ fn generated_managers_load() {
 fn generated_builders_load() {
     for form in [Form::Yaml, Form::Xml] {
         let dir = made(Kind::Builder, form, None);
-        let setup = good(load_builder(&place(&dir), DEFAULT_NAME));
+        let place = place(&dir);
+        let setup = good(load_builder(&place, DEFAULT_NAME));
         assert_eq!(setup.host.agent.managers, ["http://localhost:10000"]);
         assert!(setup.host.rest.is_empty());
         let builder = &setup.builders[0];
         let vcs = builder.item.vcs.clone().unwrap();
         assert_eq!(vcs.kind, VcsKind::Directory);
-        let source = place(&dir).path(&vcs.url);
+        let source = place.path(&vcs.url);
         assert!(source.join("site/index.html").is_file());
         match form {
             Form::Yaml => assert_eq!(builder.item.code, Code::BuiltIn("directory".into())),
@@ -140,8 +141,9 @@ fn both_forms_may_stand_side_by_side_and_another_conf_moves_the_root() {
     let setup = good(load_installer(&place, "x"));
     assert_eq!(place.root, dir.path().join("other"));
     assert_eq!(setup.installer.agent.service.name, "x");
-    let is_own = |t: &super::agents::TargetSetup| matches!(t.behavior.code, Code::Own { .. });
-    assert!(setup.targets.values().all(is_own));
+    let is_own =
+        |code: &Code| matches!(code, Code::Own { package, .. } if package == "plugins.mine");
+    assert!(setup.targets.values().all(|t| is_own(&t.behavior.code)));
 }
 
 #[test]
