@@ -4,6 +4,7 @@
 #![allow(clippy::panic, reason = "the functions that tests share are tests")]
 
 mod again;
+mod clients;
 mod failures;
 mod http;
 mod lives;
