@@ -1,13 +1,14 @@
 //! What agents do: they ask for work, begin it, end it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Refusal, Verdict};
 use windlass_model::release::{
     Advertisement, AgentKind, AgentName, BuildSpec, Digest, Epoch, Index, InstallSpec, Job, JobId,
-    JobSpec, Micros, Request, TransactionId, Version, Whole,
+    JobSpec, JobState, Micros, Request, TransactionId, Version, Whole,
 };
 use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
@@ -71,6 +72,7 @@ impl App {
             woken.as_mut().enable();
             let agent = self.newest(login, &poll).await?;
             polled.probe = self.to_probe(login, &poll.held).await?;
+            polled.probe.retain(|job| !self.was_asked(job));
             if poll.free > 0 {
                 polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
             }
@@ -128,6 +130,7 @@ impl App {
             };
             match self.store().change(&transaction, change).await {
                 Ok(true) => {}
+                Err(ChangeError::Refused(_)) if self.goes_on(login, job, epoch).await? => {}
                 Ok(false) | Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {
                     revoked.push(job.clone());
                 }
@@ -135,6 +138,50 @@ impl App {
             }
         }
         Ok(revoked)
+    }
+
+    /// Whether a job that counts as unknown, since nothing was heard of its installer, goes on there after all.
+    async fn goes_on(&self, login: &AgentLogin, job: &JobId, epoch: Epoch) -> AppResult<bool> {
+        let Some((transaction, found)) = self.store().job(job).await? else {
+            return Ok(false);
+        };
+        if found.state != JobState::Unknown || found.epoch != epoch {
+            return Ok(false);
+        }
+        let lease = self.lease();
+        let (id, name) = (job.clone(), login.name.clone());
+        let change = move |whole: &mut Whole, now| {
+            let verdict = Verdict::Running { epoch };
+            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            Ok(((), effects))
+        };
+        match self.store().change(&transaction, change).await {
+            Ok(()) => {
+                self.inner.wake.transaction(&transaction);
+                Ok(true)
+            }
+            // Another install has the target by now, and waits for this one to be settled: let it end.
+            Err(ChangeError::Busy { .. }) => Ok(true),
+            Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+        self.inner
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the installer was asked since it registered, and does not know either.
+    fn was_asked(&self, job: &JobId) -> bool {
+        self.asked().contains(job)
+    }
+
+    /// It may be asked again.
+    pub(super) fn forget_asked(&self, job: &JobId) {
+        self.asked().remove(job);
     }
 
     /// Jobs of an installer whose outcome is not known here.
@@ -314,6 +361,7 @@ impl App {
             .cloned()
             .collect();
         let probe = self.to_probe(login, held).await?;
+        probe.iter().for_each(|job| self.forget_asked(job));
         Ok((keep, drop, probe))
     }
 
@@ -486,6 +534,10 @@ impl App {
     ) -> AppResult<()> {
         let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
+        match verdict {
+            Verdict::Unknown { .. } => self.asked().insert(job.clone()),
+            _ => self.asked().remove(job),
+        };
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
         let settings = self.settings();
         let change = move |whole: &mut Whole, now| {
