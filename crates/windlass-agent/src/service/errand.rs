@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use windlass_engine::interrupt::Interrupt;
-use windlass_model::release::{Digest, InstallSpec, JobId, JobSpec};
+use windlass_model::release::{BuildSpec, Digest, InstallSpec, JobId, JobSpec};
 use windlass_model::step::Level;
 use windlass_wire::agent::{AgentClient, Finish, Given, Outcome};
 use windlass_wire::connection::WireError;
@@ -66,7 +66,7 @@ pub(super) async fn run(
     }
     let level = match &outcome {
         Outcome::Failed { .. } | Outcome::Unknown { .. } => Level::Error,
-        Outcome::Built { .. } | Outcome::Installed { .. } => Level::Info,
+        Outcome::Built { .. } | Outcome::Ran | Outcome::Installed { .. } => Level::Info,
     };
     shared.log(level, &format!("job {job}: {}", told(&outcome)));
     finish(shared, &client, &job, Finish { epoch, outcome }).await;
@@ -74,7 +74,10 @@ pub(super) async fn run(
 
 fn what(spec: &JobSpec) -> String {
     match spec {
-        JobSpec::Build(build) => format!("build of {}", build.project),
+        JobSpec::Build(build) => match &build.generator {
+            None => format!("build of {}", build.project),
+            Some(generator) => format!("{generator} on the source of {}", build.project),
+        },
         JobSpec::Install(install) => format!(
             "install of {} into {} in {}",
             install.release, install.target, install.environment
@@ -85,6 +88,7 @@ fn what(spec: &JobSpec) -> String {
 fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Built { index } => format!("built {}", index.release()),
+        Outcome::Ran => "done".into(),
         Outcome::Installed { .. } => "installed".into(),
         Outcome::Failed { why, .. } => format!("failed: {why}"),
         Outcome::Unknown { why } => format!("unknown: {why}"),
@@ -145,18 +149,28 @@ async fn finish(shared: &Shared, client: &AgentClient, job: &JobId, finish: Fini
 
 type Kept = Option<Box<dyn Send + Sync>>;
 
+fn failed(why: String) -> Outcome {
+    Outcome::Failed {
+        why,
+        rows: Vec::new(),
+    }
+}
+
 async fn perform(
     shared: &Shared,
     client: &AgentClient,
     spec: &JobSpec,
     work: Work<'_>,
 ) -> (Outcome, Kept) {
-    let failed = |why: String| Outcome::Failed {
-        why,
-        rows: Vec::new(),
-    };
     let job = work.job.clone();
     match spec {
+<<<<<<< HEAD
+        JobSpec::Build(build) => match &build.generator {
+            None => release(shared, client, build, work).await,
+            Some(generator) => match shared.agent.worker.act(build, generator, work).await {
+                Ok(()) => (Outcome::Ran, None),
+                Err(why) => (failed(why), None),
+=======
         JobSpec::Build(build) => match shared.agent.worker.build(build, work).await {
             Err(why) => (failed(why), None),
             Ok(built) => match upload(shared, client, &job, &built).await {
@@ -165,6 +179,7 @@ async fn perform(
                     failed(format!("the release cannot be uploaded: {why}")),
                     Some(built.keep),
                 ),
+>>>>>>> wt-i
             },
         },
         JobSpec::Install(install) => {
@@ -184,12 +199,35 @@ async fn perform(
     }
 }
 
+<<<<<<< HEAD
+/// Builds, and uploads what was built.
+async fn release(
+    shared: &Shared,
+    client: &AgentClient,
+    build: &BuildSpec,
+    work: Work<'_>,
+) -> (Outcome, Kept) {
+    let job = work.job.clone();
+    let built = match shared.agent.worker.build(build, work).await {
+        Ok(built) => built,
+        Err(why) => return (failed(why), None),
+    };
+    let outcome = match upload(client, &job, &built).await {
+        Ok(()) => Outcome::Built { index: built.index },
+        Err(why) => failed(format!("the release cannot be uploaded: {why}")),
+    };
+    (outcome, Some(built.keep))
+}
+
+async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result<(), WireError> {
+=======
 async fn upload(
     shared: &Shared,
     client: &AgentClient,
     job: &JobId,
     built: &BuiltFiles,
 ) -> Result<(), WireError> {
+>>>>>>> wt-i
     for (target, path) in &built.files {
         let Some(item) = built.index.targets.get(target) else {
             continue;

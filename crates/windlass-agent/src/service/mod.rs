@@ -66,6 +66,8 @@ pub struct Work<'a> {
 pub trait Worker: Send + Sync {
     /// Builds. An error is why it failed.
     async fn build(&self, spec: &BuildSpec, work: Work<'_>) -> Result<BuiltFiles, String>;
+    /// Runs a generator's tasklist on the source, for an action of the project's own. An error is why it failed.
+    async fn act(&self, spec: &BuildSpec, generator: &str, work: Work<'_>) -> Result<(), String>;
     /// Installs a resource, whose digest was verified. Must refuse what its own fence says is old.
     async fn install(&self, spec: &InstallSpec, resource: &Path, work: Work<'_>) -> InstallEnd;
     /// What its own journal knows of a job that it does not have in hand.

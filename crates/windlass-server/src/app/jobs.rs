@@ -14,11 +14,16 @@ use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
 use windlass_wire::agent::{Finish, Given, Held, LONGEST_WAIT, Outcome, Poll, Polled};
 
+<<<<<<< HEAD
+use super::rollback::with_owed;
+=======
+use super::agents::MOST_HELD;
+>>>>>>> wt-j
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
 const JOBS_A_POLL: u32 = 64;
-/// Work is looked for so often at least, even if no signal came.
+/// An agent's leases are renewed, and work is looked for, so often at least while it waits; more often where leases are short.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How often a build is tried to be taken when others take its version meanwhile.
 const TRIES: u32 = 5;
@@ -36,6 +41,7 @@ fn report(
 ) -> machine::Changed {
     match outcome {
         Outcome::Built { index } => machine::built(whole, id, who, epoch, index, now),
+        Outcome::Ran => machine::ran(whole, id, who, epoch, now),
         Outcome::Installed { rows } => machine::installed(whole, id, who, epoch, rows, now),
         Outcome::Failed { why, rows } => machine::failed(whole, id, who, epoch, (&why, rows), now),
         Outcome::Unknown { why } => machine::unknown(whole, id, who, epoch, &why, now),
@@ -45,15 +51,12 @@ fn report(
 impl App {
     /// Renews what an agent holds, and gives it work as soon as there is some; waits for it as long as the poll says.
     pub async fn poll(&self, login: &AgentLogin, poll: Poll, address: &str) -> AppResult<Polled> {
-        let agent = self.store().agent(login.kind, &login.name).await?;
-        let agent = agent.ok_or_else(|| AppError::Unauthenticated("register again".into()))?;
-        if agent.incarnation != poll.incarnation {
-            return Err(AppError::Superseded(format!(
-                "another {} of the name {} registered since",
-                login.kind.as_str(),
-                login.name
+        if poll.held.len() > MOST_HELD {
+            return Err(AppError::Malformed(format!(
+                "`held` has more than {MOST_HELD} jobs"
             )));
         }
+        self.newest(login, &poll).await?;
         self.store().seen(login.kind, &login.name).await?;
         let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(LONGEST_WAIT)));
         let end = Instant::now() + wait;
@@ -67,17 +70,18 @@ impl App {
             // Waiting begins before looking, so that nothing that comes between is missed.
             let mut woken = std::pin::pin!(signal.notified());
             woken.as_mut().enable();
+            let agent = self.newest(login, &poll).await?;
             polled.probe = self.to_probe(login, &poll.held).await?;
             polled.probe.retain(|job| !self.was_asked(job));
             if poll.free > 0 {
-                polled.jobs = self.lease_jobs(login, poll.free, address).await?;
+                polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
             }
             let news =
                 !polled.jobs.is_empty() || !polled.probe.is_empty() || !polled.revoked.is_empty();
             if news || Instant::now() >= end || *stopping.borrow() {
                 return Ok(polled);
             }
-            let until = end.min(Instant::now() + LOOK_AGAIN);
+            let until = end.min(Instant::now() + LOOK_AGAIN.min(self.settings().lease / 3));
             tokio::select! {
                 _ = timeout_at(until, woken) => {}
                 _ = stopping.changed() => {}
@@ -88,14 +92,36 @@ impl App {
         }
     }
 
+    /// The agent, where its newest process is the one that asks.
+    async fn newest(
+        &self,
+        login: &AgentLogin,
+        poll: &Poll,
+    ) -> AppResult<windlass_store::AgentRecord> {
+        let agent = self.store().agent(login.kind, &login.name).await?;
+        let agent = agent.ok_or_else(|| AppError::Unauthenticated("register again".into()))?;
+        if agent.incarnation != poll.incarnation {
+            return Err(AppError::Superseded(format!(
+                "another {} of the name {} registered since",
+                login.kind.as_str(),
+                login.name
+            )));
+        }
+        Ok(agent)
+    }
+
     /// Renews leases; gives the jobs that are not the agent's any more, or not wanted.
     async fn renew(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
         let lease = self.lease();
         let mut revoked = Vec::new();
         for Held { job, epoch } in held {
-            let Some((transaction, _)) = self.store().job(job).await? else {
-                revoked.push(job.clone());
-                continue;
+            let transaction = match self.transaction_of(login, job).await {
+                Ok(transaction) => transaction,
+                Err(AppError::Unavailable(why)) => return Err(AppError::Unavailable(why)),
+                Err(_) => {
+                    revoked.push(job.clone());
+                    continue;
+                }
             };
             let (id, name, epoch) = (job.clone(), login.name.clone(), *epoch);
             let change = move |whole: &mut Whole, now| {
@@ -173,12 +199,10 @@ impl App {
     async fn lease_jobs(
         &self,
         login: &AgentLogin,
+        agent: &windlass_store::AgentRecord,
         free: u32,
         address: &str,
     ) -> AppResult<Vec<Given>> {
-        let Some(agent) = self.store().agent(login.kind, &login.name).await? else {
-            return Ok(Vec::new());
-        };
         if agent.state == windlass_store::AgentState::Draining {
             return Ok(Vec::new());
         }
@@ -250,7 +274,22 @@ impl App {
             project: transaction.project.clone(),
             targets: self.targets_of(whole)?,
             request: transaction.request.clone(),
+            generator: self.generator_of(whole)?,
         })
+    }
+
+    /// The generator of an action of a project's own; none for a build.
+    fn generator_of(&self, whole: &Whole) -> AppResult<Option<String>> {
+        let (project, action) = (&whole.transaction.project, &whole.transaction.action);
+        if matches!(action.as_str(), "build" | "install") {
+            return Ok(None);
+        }
+        let settings = self.settings();
+        let actions = settings.projects.get(project).map(|known| &known.actions);
+        let generator = actions.and_then(|actions| actions.get(action)).cloned();
+        let gone =
+            || AppError::Conflict(format!("project {project} has no action {action} any more"));
+        generator.map(Some).ok_or_else(gone)
     }
 
     /// The targets that a transaction is about: those of its project, or the components that were asked for.
@@ -326,10 +365,14 @@ impl App {
         Ok((keep, drop, probe))
     }
 
-    async fn transaction_of(&self, job: &JobId) -> AppResult<TransactionId> {
+    /// The transaction of a job that was given to an agent. A builder and an installer may have the same name.
+    async fn transaction_of(&self, login: &AgentLogin, job: &JobId) -> AppResult<TransactionId> {
         let found = self.store().job(job).await?;
-        let (transaction, _) =
+        let (transaction, job) =
             found.ok_or_else(|| AppError::NotFound(format!("there is no job {job}")))?;
+        if job.kind != login.kind || job.agent.as_ref() != Some(&login.name) {
+            return Err(AppError::Superseded(Refusal::Superseded.to_string()));
+        }
         Ok(transaction)
     }
 
@@ -341,7 +384,7 @@ impl App {
         epoch: Epoch,
         address: &str,
     ) -> AppResult<()> {
-        let transaction = self.transaction_of(job).await?;
+        let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
         let change = move |whole: &mut Whole, now| {
@@ -365,7 +408,7 @@ impl App {
         finish: Finish,
         address: &str,
     ) -> AppResult<()> {
-        let transaction = self.transaction_of(job).await?;
+        let transaction = self.transaction_of(login, job).await?;
         let epoch = finish.epoch;
         let mut outcome = match finish.outcome {
             Outcome::Built { index } => self.checked(&transaction, index).await?,
@@ -377,9 +420,11 @@ impl App {
                 index.version = self.free_version(index).await?;
             }
             let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
-            let told = outcome.clone();
+            let (told, settings) = (outcome.clone(), self.settings());
             let change = move |whole: &mut Whole, now| {
+                let before = whole.transaction.phase;
                 let effects = report(whole, &id, (&name, &from), epoch, told.clone(), now)?;
+                let effects = with_owed(&settings, before, whole, effects);
                 Ok((whole.clone(), effects))
             };
             let refused = match self.store().change(&transaction, change).await {
@@ -401,6 +446,7 @@ impl App {
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(())
     }
 
@@ -486,21 +532,25 @@ impl App {
         verdict: Verdict,
         address: &str,
     ) -> AppResult<()> {
-        let transaction = self.transaction_of(job).await?;
+        let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
         match verdict {
             Verdict::Unknown { .. } => self.asked().insert(job.clone()),
             _ => self.asked().remove(job),
         };
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let settings = self.settings();
         let change = move |whole: &mut Whole, now| {
+            let before = whole.transaction.phase;
             let effects = machine::probed(whole, &id, (&name, &from), verdict.clone(), now, lease)?;
+            let effects = with_owed(&settings, before, whole, effects);
             Ok((whole.clone(), effects))
         };
         let whole = self.store().change(&transaction, change).await?;
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(())
     }
 
@@ -541,16 +591,20 @@ impl App {
         })
     }
 
-    /// Whether an agent may see a blob: its job is about it.
+    /// Whether an agent may see a blob: its job is about it. A builder may only ask whether it is there.
     pub async fn may_see_blob(
         &self,
         login: &AgentLogin,
         job: &JobId,
         digest: &Digest,
+        to_read: bool,
     ) -> AppResult<()> {
         let (transaction, job) = self.held_job(login, job).await?;
         if job.kind == AgentKind::Builder {
-            return Ok(());
+            return match to_read {
+                false => Ok(()),
+                true => Err(AppError::Forbidden("a builder fetches nothing".into())),
+            };
         }
         let transaction = self.known(&transaction).await?;
         let release = match &transaction.release {

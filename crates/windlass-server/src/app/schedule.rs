@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use windlass_model::release::machine::{self, Planned};
 use windlass_model::release::rollout::waves;
-use windlass_model::release::{JobId, TransactionId, Whole};
+use windlass_model::release::{AgentName, JobId, TransactionId, Whole};
 use windlass_model::step::Level;
 use windlass_store::ChangeError;
 
+use super::rollback::with_owed;
 use super::route::installers;
 use super::{App, AppResult, micros};
 
@@ -19,7 +20,14 @@ impl App {
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
+<<<<<<< HEAD
+        if let Err(error) = self.roll_back_owed().await {
+            let message = format!("it is not known which rollbacks are owed: {error}");
+            self.log(Level::Error, &message);
+        }
+=======
         let begun = Instant::now();
+>>>>>>> wt-i
         while !*stopping.borrow() {
             // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
             let expires = begun.elapsed() >= self.settings().lease;
@@ -44,6 +52,14 @@ impl App {
         self.inner.stopping.send_replace(true);
     }
 
+<<<<<<< HEAD
+    async fn turn(&self) -> AppResult<()> {
+        let now = self.store().now().await?;
+        for id in self.store().due(now).await? {
+            let settings = self.settings();
+            let change = move |whole: &mut Whole, now| {
+                let before = whole.transaction.phase;
+=======
     async fn turn(&self, expires: bool) -> AppResult<()> {
         let due = match expires {
             true => self.store().due(self.store().now().await?).await?,
@@ -51,7 +67,9 @@ impl App {
         };
         for id in due {
             let change = |whole: &mut Whole, now| {
+>>>>>>> wt-i
                 let effects = machine::tick(whole, now);
+                let effects = with_owed(&settings, before, whole, effects);
                 Ok(((whole.clone(), !effects.is_empty()), effects))
             };
             let (whole, changed) = self.store().change(&id, change).await?;
@@ -60,6 +78,7 @@ impl App {
                 self.wake_agents_of(&whole);
                 self.wake_builders(&whole.transaction.project).await;
                 self.inner.wake.transaction(&id);
+                self.roll_back_if_owed(&whole.transaction).await;
             }
         }
         for id in self.store().waiting().await? {
@@ -90,6 +109,7 @@ impl App {
         let agents = self.known_agents().await?;
         let wanted = windlass_model::release::Request::read(&transaction.request).ok();
         let components = wanted.and_then(|request| request.components);
+        let places = self.places_of(transaction).await?;
         let mut installs = Vec::new();
         let mut missing = Vec::new();
         for target in release.index.targets.keys() {
@@ -97,17 +117,27 @@ impl App {
                 continue;
             }
             let before = installs.len();
-            let of = installers(environment, target, &agents).filter(|agent| !agent.draining);
+            let acts = |agent: &AgentName| match &places {
+                None => true,
+                Some(places) => places.contains(&(target.clone(), agent.clone())),
+            };
+            let of = installers(environment, target, &agents)
+                .filter(|agent| !agent.draining && acts(&agent.name));
             installs.extend(of.map(|agent| (target.clone(), agent.name.clone())));
             if installs.len() == before {
                 missing.push(target.to_string());
             }
         }
         if !missing.is_empty() {
-            let why = format!(
-                "no installer advertises {} in environment {environment} any more",
-                missing.join(", ")
-            );
+            let missing = missing.join(", ");
+            let why = match places {
+                None => format!(
+                    "no installer advertises {missing} in environment {environment} any more"
+                ),
+                Some(_) => format!(
+                    "of {missing} nothing is left to take back: it was installed over, or its installer is gone"
+                ),
+            };
             let change = move |whole: &mut Whole, now| {
                 let effects = machine::unroutable(whole, &why, now)?;
                 Ok((whole.clone(), effects))

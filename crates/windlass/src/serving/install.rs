@@ -70,6 +70,10 @@ impl Worker for Installer {
         Err("an installer builds nothing".into())
     }
 
+    async fn act(&self, _: &BuildSpec, _: &str, _: Errand<'_>) -> Result<(), String> {
+        Err("an installer does no actions of projects".into())
+    }
+
     async fn install(&self, spec: &InstallSpec, resource: &Path, errand: Errand<'_>) -> InstallEnd {
         let refused = |why: String| InstallEnd::Failed(why, Vec::new());
         let key = (spec.environment.clone(), spec.target.clone());

@@ -17,11 +17,11 @@ use windlass_model::step::Level;
 use windlass_plugin::{Limits, LogLine};
 use windlass_server::app::{App, Parts};
 use windlass_server::auth::{Anonymous, Auth, Exec, Users};
-use windlass_server::http::{Tls, serve};
+use windlass_server::http::{Bounds, Tls, serve};
 use windlass_server::settings::{EnvironmentSettings, ProjectSettings, Reload, Settings};
 use windlass_store::{Options, Store, StoreError, StoreUrl};
 
-use super::{Asked, Signals, Speech, references, references_of, secrets};
+use super::{Asked, Manner, Orders, Speech, references, references_of, secrets};
 use crate::ending::Ending;
 use crate::installation::{ManagerSetup, Place, load_manager};
 use crate::program::Program;
@@ -30,6 +30,8 @@ use crate::program::Program;
 const BLOB_LIMIT: u64 = 1 << 40;
 /// Longest log of a job, in bytes.
 const LOG_LIMIT: u64 = 256 << 20;
+/// How long an auth plugin may take to answer: it is killed then, and nobody is let in.
+const AUTH_TIME: Duration = Duration::from_secs(10);
 /// How long a build waits for a builder.
 const BUILD_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
@@ -38,12 +40,19 @@ pub(crate) async fn serve_manager(
     program: &Program,
     place: Place,
     name: &str,
+    manner: Manner,
 ) -> Result<(), Ending> {
     let (setup, told) = load_manager(&place, name)?;
     let logging = &setup.manager.service.logging;
-    let speech = Speech::start(program, &place, logging, ("Manager", "manager.log"))?;
+    let speech = Speech::start(
+        program,
+        &place,
+        logging,
+        ("Manager", "manager.log"),
+        manner.aloud,
+    )?;
     speech.warn(&told);
-    let result = run(program, &setup, &speech, name).await;
+    let result = run(program, &setup, &speech, (name, manner.orders)).await;
     speech.end().await;
     result
 }
@@ -52,9 +61,8 @@ async fn run(
     program: &Program,
     setup: &ManagerSetup,
     speech: &Speech,
-    name: &str,
+    (name, mut orders): (&str, Orders),
 ) -> Result<(), Ending> {
-    let mut signals = Signals::listen()?;
     let secrets = secrets(wanted(setup), &setup.place.root, &speech.events).await?;
     let plugins = plugins(program, speech)?;
     let settings = settings(setup, &secrets, &plugins)?;
@@ -100,7 +108,8 @@ async fn run(
         );
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let serving = serve(app.clone(), listener, tls).map_err(|e| Ending::own("the socket", e))?;
+    let serving = serve(app.clone(), listener, tls, Bounds::default())
+        .map_err(|e| Ending::own("the socket", e))?;
     let scheduler = tokio::spawn(app.clone().schedule());
     for project in &setup.projects {
         let targets: Vec<&str> = project.targets.iter().map(|t| t.as_str()).collect();
@@ -113,7 +122,7 @@ async fn run(
         Level::Info,
         &format!("listening on {scheme}://{}", serving.address),
     );
-    while let Asked::Reload = signals.next().await {
+    while let Asked::Reload = orders.next().await {
         if let Err(error) = app.reload() {
             let message = format!("the settings stay as they were: {error}");
             speech.say(Level::Error, &message);
@@ -147,7 +156,10 @@ fn plugins(program: &Program, speech: &Speech) -> Result<Arc<Plugins>, Ending> {
     Ok(Plugins::new(PluginSettings {
         python_path,
         env: windlass_plugin::clean_environment(crate::surroundings::variables()),
-        limits: Limits::default(),
+        limits: Limits {
+            call_time: AUTH_TIME,
+            ..Limits::default()
+        },
         log: Arc::new(move |level, component, host, tag, message| {
             events.log(level, component, host, tag, message);
         }),
