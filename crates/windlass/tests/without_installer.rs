@@ -87,7 +87,7 @@ fn start(place: &Place) -> (String, [Service; 2]) {
     change(place, conf, "listen_port: 10000", "listen_port: 0");
     let project = "manager/conf/project/project_definition_template.yaml";
     let actions = "actions: {count: count, lost: nowhere}";
-    change(place, project, "#actions:\n#  migrate: rolling", actions);
+    change(place, project, "#actions:\n#  migrate: migrate", actions);
     place.write("builder/generators/count.py", GENERATOR);
     let (manager, line) = serve(place, "manager", "listening on ");
     let url = line
