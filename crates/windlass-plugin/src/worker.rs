@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::callbacks::{Callbacks, Log, NoCallbacks};
 use crate::describe::Description;
@@ -16,8 +17,10 @@ use crate::spec::PluginSpec;
 
 /// How many calls with a time limit are under way at once; the others wait, and their time has not begun.
 const TIMED_CALLS: usize = 16;
-/// After how many processes in a row that died without answering a call none is started any more.
+/// After how many processes in a row that died without answering a call none is started for a while.
 const FRUITLESS_STARTS: u32 = 3;
+/// For how long.
+const REST: Duration = Duration::from_secs(60);
 
 /// A plugin. Calls may be made concurrently. A process that died is replaced by the next call; calls that were
 /// under way then have failed. Dropping it kills the process group.
@@ -34,12 +37,14 @@ struct State {
     current: Option<Arc<Running>>,
     fruitless: u32,
     last_fault: Option<String>,
+    rests_until: Option<Instant>,
 }
 
 impl State {
     fn failed(&mut self, why: String) {
         self.fruitless += 1;
         self.last_fault = Some(why);
+        self.rests_until = Some(Instant::now() + REST);
     }
 }
 
@@ -126,9 +131,14 @@ impl Worker {
             }
             state.current = None;
         }
-        if state.fruitless >= FRUITLESS_STARTS {
+        let rests = state
+            .rests_until
+            .is_some_and(|until| Instant::now() < until);
+        if state.fruitless >= FRUITLESS_STARTS && rests {
             let why = state.last_fault.as_deref().unwrap_or_default();
-            let text = format!("{why} ({FRUITLESS_STARTS} times; it is not started again)");
+            let rest = REST.as_secs();
+            let text =
+                format!("{why} ({FRUITLESS_STARTS} times; it is not started again for {rest} s)");
             return Err(CallError::Broken(text));
         }
         let mut closed = self.closed.subscribe();

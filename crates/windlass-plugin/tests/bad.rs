@@ -190,7 +190,10 @@ async fn one_that_dies_and_dies_again_is_given_up() {
     let why = rig
         .broken("initialize", json!({"do": "echo", "value": 1}))
         .await;
-    assert!(why.ends_with("(3 times; it is not started again)"), "{why}");
+    assert!(
+        why.ends_with("(3 times; it is not started again for 60 s)"),
+        "{why}"
+    );
 }
 
 #[tokio::test]

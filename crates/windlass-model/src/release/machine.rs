@@ -633,6 +633,7 @@ pub fn probed(
             job.lease_until = Some(now.saturating_add(lease));
         }
         Verdict::Running { .. } => return Err(Refusal::Superseded),
+        Verdict::Unknown { why } if job.result.as_ref() == Some(&why) => return Ok(Vec::new()),
         Verdict::Unknown { why } => {
             job.result = Some(why.clone());
             return Ok(vec![history(&actor, "unknown", format!("{who}: {why}"))]);

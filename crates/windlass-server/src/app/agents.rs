@@ -11,6 +11,10 @@ use windlass_wire::agent::{PROTOCOL, Register, Registered};
 use super::route::Known;
 use super::{App, AppError, AppResult};
 
+/// Longest incarnation, in bytes.
+const LONGEST_INCARNATION: usize = 255;
+/// Jobs that an agent holds at most.
+pub(super) const MOST_HELD: usize = 4096;
 /// How long a token for an agent is good, in seconds.
 const TOKEN_SECONDS: u32 = 3600;
 
@@ -88,6 +92,16 @@ impl App {
                 "a builder advertises projects, an installer environments".into(),
             ));
         }
+        if register.incarnation.len() > LONGEST_INCARNATION {
+            return Err(AppError::Malformed(format!(
+                "`incarnation` is longer than {LONGEST_INCARNATION} bytes"
+            )));
+        }
+        if register.held.len() > MOST_HELD {
+            return Err(AppError::Malformed(format!(
+                "`held` has more than {MOST_HELD} jobs"
+            )));
+        }
         let who = format!("{} {}", register.kind.as_str(), register.name);
         let known = self.store().agent(register.kind, &register.name).await?;
         let shown = credential.map(hash);
@@ -139,6 +153,8 @@ impl App {
             kind: register.kind,
             name: register.name,
         };
+        // An older process of that name, which waits for work, is told at once that it is the older one.
+        self.inner.wake.agent(login.kind, &login.name);
         let (keep, drop, probe) = self.take_up(&login, &register.held).await?;
         self.inner.wake.scheduler();
         Ok(Registered {

@@ -1,24 +1,29 @@
 //! What agents do: they ask for work, begin it, end it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Refusal, Verdict};
 use windlass_model::release::{
     Advertisement, AgentKind, AgentName, BuildSpec, Digest, Epoch, Index, InstallSpec, Job, JobId,
-    JobSpec, Micros, Request, TransactionId, Version, Whole,
+    JobSpec, JobState, Micros, Request, TransactionId, Version, Whole,
 };
 use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
 use windlass_wire::agent::{Finish, Given, Held, LONGEST_WAIT, Outcome, Poll, Polled};
 
+<<<<<<< HEAD
 use super::rollback::with_owed;
+=======
+use super::agents::MOST_HELD;
+>>>>>>> wt-j
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
 const JOBS_A_POLL: u32 = 64;
-/// Work is looked for so often at least, even if no signal came.
+/// An agent's leases are renewed, and work is looked for, so often at least while it waits; more often where leases are short.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How often a build is tried to be taken when others take its version meanwhile.
 const TRIES: u32 = 5;
@@ -46,15 +51,12 @@ fn report(
 impl App {
     /// Renews what an agent holds, and gives it work as soon as there is some; waits for it as long as the poll says.
     pub async fn poll(&self, login: &AgentLogin, poll: Poll, address: &str) -> AppResult<Polled> {
-        let agent = self.store().agent(login.kind, &login.name).await?;
-        let agent = agent.ok_or_else(|| AppError::Unauthenticated("register again".into()))?;
-        if agent.incarnation != poll.incarnation {
-            return Err(AppError::Superseded(format!(
-                "another {} of the name {} registered since",
-                login.kind.as_str(),
-                login.name
+        if poll.held.len() > MOST_HELD {
+            return Err(AppError::Malformed(format!(
+                "`held` has more than {MOST_HELD} jobs"
             )));
         }
+        self.newest(login, &poll).await?;
         self.store().seen(login.kind, &login.name).await?;
         let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(LONGEST_WAIT)));
         let end = Instant::now() + wait;
@@ -68,16 +70,18 @@ impl App {
             // Waiting begins before looking, so that nothing that comes between is missed.
             let mut woken = std::pin::pin!(signal.notified());
             woken.as_mut().enable();
+            let agent = self.newest(login, &poll).await?;
             polled.probe = self.to_probe(login, &poll.held).await?;
+            polled.probe.retain(|job| !self.was_asked(job));
             if poll.free > 0 {
-                polled.jobs = self.lease_jobs(login, poll.free, address).await?;
+                polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
             }
             let news =
                 !polled.jobs.is_empty() || !polled.probe.is_empty() || !polled.revoked.is_empty();
             if news || Instant::now() >= end || *stopping.borrow() {
                 return Ok(polled);
             }
-            let until = end.min(Instant::now() + LOOK_AGAIN);
+            let until = end.min(Instant::now() + LOOK_AGAIN.min(self.settings().lease / 3));
             tokio::select! {
                 _ = timeout_at(until, woken) => {}
                 _ = stopping.changed() => {}
@@ -88,14 +92,36 @@ impl App {
         }
     }
 
+    /// The agent, where its newest process is the one that asks.
+    async fn newest(
+        &self,
+        login: &AgentLogin,
+        poll: &Poll,
+    ) -> AppResult<windlass_store::AgentRecord> {
+        let agent = self.store().agent(login.kind, &login.name).await?;
+        let agent = agent.ok_or_else(|| AppError::Unauthenticated("register again".into()))?;
+        if agent.incarnation != poll.incarnation {
+            return Err(AppError::Superseded(format!(
+                "another {} of the name {} registered since",
+                login.kind.as_str(),
+                login.name
+            )));
+        }
+        Ok(agent)
+    }
+
     /// Renews leases; gives the jobs that are not the agent's any more, or not wanted.
     async fn renew(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
         let lease = self.lease();
         let mut revoked = Vec::new();
         for Held { job, epoch } in held {
-            let Some((transaction, _)) = self.store().job(job).await? else {
-                revoked.push(job.clone());
-                continue;
+            let transaction = match self.transaction_of(login, job).await {
+                Ok(transaction) => transaction,
+                Err(AppError::Unavailable(why)) => return Err(AppError::Unavailable(why)),
+                Err(_) => {
+                    revoked.push(job.clone());
+                    continue;
+                }
             };
             let (id, name, epoch) = (job.clone(), login.name.clone(), *epoch);
             let change = move |whole: &mut Whole, now| {
@@ -104,6 +130,7 @@ impl App {
             };
             match self.store().change(&transaction, change).await {
                 Ok(true) => {}
+                Err(ChangeError::Refused(_)) if self.goes_on(login, job, epoch).await? => {}
                 Ok(false) | Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {
                     revoked.push(job.clone());
                 }
@@ -111,6 +138,50 @@ impl App {
             }
         }
         Ok(revoked)
+    }
+
+    /// Whether a job that counts as unknown, since nothing was heard of its installer, goes on there after all.
+    async fn goes_on(&self, login: &AgentLogin, job: &JobId, epoch: Epoch) -> AppResult<bool> {
+        let Some((transaction, found)) = self.store().job(job).await? else {
+            return Ok(false);
+        };
+        if found.state != JobState::Unknown || found.epoch != epoch {
+            return Ok(false);
+        }
+        let lease = self.lease();
+        let (id, name) = (job.clone(), login.name.clone());
+        let change = move |whole: &mut Whole, now| {
+            let verdict = Verdict::Running { epoch };
+            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            Ok(((), effects))
+        };
+        match self.store().change(&transaction, change).await {
+            Ok(()) => {
+                self.inner.wake.transaction(&transaction);
+                Ok(true)
+            }
+            // Another install has the target by now, and waits for this one to be settled: let it end.
+            Err(ChangeError::Busy { .. }) => Ok(true),
+            Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+        self.inner
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the installer was asked since it registered, and does not know either.
+    fn was_asked(&self, job: &JobId) -> bool {
+        self.asked().contains(job)
+    }
+
+    /// It may be asked again.
+    pub(super) fn forget_asked(&self, job: &JobId) {
+        self.asked().remove(job);
     }
 
     /// Jobs of an installer whose outcome is not known here.
@@ -128,12 +199,10 @@ impl App {
     async fn lease_jobs(
         &self,
         login: &AgentLogin,
+        agent: &windlass_store::AgentRecord,
         free: u32,
         address: &str,
     ) -> AppResult<Vec<Given>> {
-        let Some(agent) = self.store().agent(login.kind, &login.name).await? else {
-            return Ok(Vec::new());
-        };
         if agent.state == windlass_store::AgentState::Draining {
             return Ok(Vec::new());
         }
@@ -292,13 +361,18 @@ impl App {
             .cloned()
             .collect();
         let probe = self.to_probe(login, held).await?;
+        probe.iter().for_each(|job| self.forget_asked(job));
         Ok((keep, drop, probe))
     }
 
-    async fn transaction_of(&self, job: &JobId) -> AppResult<TransactionId> {
+    /// The transaction of a job that was given to an agent. A builder and an installer may have the same name.
+    async fn transaction_of(&self, login: &AgentLogin, job: &JobId) -> AppResult<TransactionId> {
         let found = self.store().job(job).await?;
-        let (transaction, _) =
+        let (transaction, job) =
             found.ok_or_else(|| AppError::NotFound(format!("there is no job {job}")))?;
+        if job.kind != login.kind || job.agent.as_ref() != Some(&login.name) {
+            return Err(AppError::Superseded(Refusal::Superseded.to_string()));
+        }
         Ok(transaction)
     }
 
@@ -310,7 +384,7 @@ impl App {
         epoch: Epoch,
         address: &str,
     ) -> AppResult<()> {
-        let transaction = self.transaction_of(job).await?;
+        let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
         let change = move |whole: &mut Whole, now| {
@@ -334,7 +408,7 @@ impl App {
         finish: Finish,
         address: &str,
     ) -> AppResult<()> {
-        let transaction = self.transaction_of(job).await?;
+        let transaction = self.transaction_of(login, job).await?;
         let epoch = finish.epoch;
         let mut outcome = match finish.outcome {
             Outcome::Built { index } => self.checked(&transaction, index).await?,
@@ -458,8 +532,12 @@ impl App {
         verdict: Verdict,
         address: &str,
     ) -> AppResult<()> {
-        let transaction = self.transaction_of(job).await?;
+        let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
+        match verdict {
+            Verdict::Unknown { .. } => self.asked().insert(job.clone()),
+            _ => self.asked().remove(job),
+        };
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
         let settings = self.settings();
         let change = move |whole: &mut Whole, now| {
@@ -513,16 +591,20 @@ impl App {
         })
     }
 
-    /// Whether an agent may see a blob: its job is about it.
+    /// Whether an agent may see a blob: its job is about it. A builder may only ask whether it is there.
     pub async fn may_see_blob(
         &self,
         login: &AgentLogin,
         job: &JobId,
         digest: &Digest,
+        to_read: bool,
     ) -> AppResult<()> {
         let (transaction, job) = self.held_job(login, job).await?;
         if job.kind == AgentKind::Builder {
-            return Ok(());
+            return match to_read {
+                false => Ok(()),
+                true => Err(AppError::Forbidden("a builder fetches nothing".into())),
+            };
         }
         let transaction = self.known(&transaction).await?;
         let release = match &transaction.release {

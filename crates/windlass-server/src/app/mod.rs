@@ -7,14 +7,16 @@ mod requests;
 mod rollback;
 mod route;
 mod schedule;
+mod sight;
 mod wake;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use windlass_model::release::machine::Refusal;
-use windlass_model::release::{Actor, Micros, TransactionId};
+use windlass_model::release::{Actor, JobId, Micros, TransactionId};
 use windlass_model::step::Level;
 use windlass_store::{Blobs, ChangeError, FileError, Logs, Store, StoreError};
 
@@ -24,6 +26,9 @@ use wake::Wake;
 
 pub use agents::AgentLogin;
 pub use requests::Requester;
+
+/// How long an auth plugin may take to answer; one that takes longer counts as silent.
+const AUTH_TIME: Duration = Duration::from_secs(20);
 
 /// A manager's use cases. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +44,12 @@ struct Inner {
     reload: Reload,
     log: Log,
     wake: Wake,
+    /// Transactions whose answers went out, which is not written down yet.
+    delivered: Mutex<Vec<TransactionId>>,
+    /// Held while that is written down.
+    writing: tokio::sync::Mutex<()>,
+    /// Jobs of which their installer has said that it does not know either.
+    asked: Mutex<HashSet<JobId>>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -65,6 +76,8 @@ pub struct Parts {
 pub enum AppError {
     /// The call is at fault: what is wrong, where.
     Malformed(String),
+    /// The call is longer than it may be.
+    TooLong(String),
     /// Nobody was authenticated.
     Unauthenticated(String),
     /// Somebody may not do that.
@@ -82,6 +95,7 @@ pub enum AppError {
 impl std::fmt::Display for AppError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (Self::Malformed(text)
+        | Self::TooLong(text)
         | Self::Unauthenticated(text)
         | Self::Forbidden(text)
         | Self::NotFound(text)
@@ -145,6 +159,9 @@ impl App {
                 reload: parts.reload,
                 log: parts.log,
                 wake: Wake::default(),
+                delivered: Mutex::default(),
+                writing: tokio::sync::Mutex::default(),
+                asked: Mutex::default(),
                 stopping: tokio::sync::watch::Sender::new(false),
             }),
         })
@@ -195,7 +212,7 @@ impl App {
         address: &str,
     ) -> AppResult<Identity> {
         let auth = self.settings().auth.clone();
-        match auth.authenticate(credentials).await {
+        match in_time(auth.authenticate(credentials)).await {
             Ok(Some(identity)) => Ok(identity),
             Ok(None) => {
                 let claimed = credentials
@@ -216,6 +233,7 @@ impl App {
                 ))
             }
             Err(fault) => {
+                let fault = without_secrets(fault, credentials);
                 self.log(
                     Level::Error,
                     &format!("authentication cannot be done: {fault}"),
@@ -230,7 +248,7 @@ impl App {
     /// Whether somebody may; the error says why not.
     pub async fn authorize(&self, identity: &Identity, ask: Ask<'_>) -> AppResult<()> {
         let auth: Arc<dyn Auth> = self.settings().auth.clone();
-        match auth.authorize(identity, ask).await {
+        match in_time(auth.authorize(identity, ask)).await {
             Ok(Decision::Yes) => Ok(()),
             Ok(Decision::No(why)) => Err(AppError::Forbidden(why)),
             Err(fault) => {
@@ -245,6 +263,16 @@ impl App {
         }
     }
 
+    /// Tells the log of a call that could not be answered.
+    pub(crate) fn tell_unanswered(&self, call: &str, why: &str) {
+        self.log(Level::Error, &format!("{call}: {why}"));
+    }
+
+    /// Tells the log of somebody who is not who they say.
+    pub(crate) fn tell_refused(&self, address: &str, why: &str) {
+        self.log(Level::Warning, &format!("{address}: {why}"));
+    }
+
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
         self.store().ping().await.is_ok()
@@ -255,6 +283,31 @@ impl App {
         self.inner.wake.transaction(id);
         self.inner.wake.scheduler();
     }
+}
+
+/// What a plugin answers, unless it takes too long.
+async fn in_time<T>(answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let answer = tokio::time::timeout(AUTH_TIME, answer).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer within {} s", AUTH_TIME.as_secs())))
+}
+
+/// Whether a member of credentials says who somebody is, and proves nothing.
+pub(crate) fn is_public(key: &str) -> bool {
+    matches!(key, "username" | "realm" | "role")
+}
+
+/// What a plugin complains of, without what it was given to prove who somebody is.
+fn without_secrets(mut text: String, credentials: &Credentials) -> String {
+    for (_, value) in credentials.iter().filter(|(key, _)| !is_public(key)) {
+        let value = match value {
+            serde_json::Value::String(value) => value.clone(),
+            other => other.to_string(),
+        };
+        if !value.is_empty() {
+            text = text.replace(&value, "***");
+        }
+    }
+    text
 }
 
 /// A duration in microseconds.

@@ -21,12 +21,17 @@ use windlass_wire::rest::{
 use super::requests::Requester;
 use super::route::installers;
 use super::{App, AppError, AppResult, actor, micros, time};
-use crate::auth::Identity;
+use crate::auth::{Ask, Identity};
 
 /// Transactions that one answer has at most.
 const MOST_TRANSACTIONS: u32 = 1000;
+/// How often more transactions are read where most are not for the asker's eyes.
+const MOST_PAGES: u32 = 20;
 /// Releases that one answer has at most.
 const MOST_RELEASES: u32 = 1000;
+
+/// No log is longer, in bytes; a file system refuses to look much further.
+const LONGEST_LOG: u64 = 1 << 40;
 
 /// A transaction as clients see it.
 pub(super) fn view(transaction: &Transaction) -> TransactionView {
@@ -74,18 +79,20 @@ impl App {
     }
 
     /// What `query_transaction` answers.
-    pub async fn status(&self, id: &TransactionId) -> AppResult<Status> {
-        Ok(self.known(id).await?.status())
+    pub async fn status(&self, who: &Identity, id: &TransactionId) -> AppResult<Status> {
+        Ok(self.seen_by(who, id).await?.status())
     }
 
     /// A transaction with its jobs. With `after`, the version that the caller has seen, it waits for a newer one, `wait` at
     /// most. Cancelled by dropping.
     pub async fn transaction(
         &self,
+        who: &Identity,
         id: &TransactionId,
         after: Option<u64>,
         wait: Duration,
     ) -> AppResult<TransactionDetail> {
+        self.seen_by(who, id).await?;
         let end = Instant::now() + wait;
         let mut stopping = self.inner.stopping.subscribe();
         let signal = self.inner.wake.of_transaction(id);
@@ -120,27 +127,46 @@ impl App {
         })
     }
 
-    /// The newest transactions first.
+    /// The newest transactions first, of those that they may see.
     pub async fn transactions(
         &self,
+        who: &Identity,
         project: Option<&Project>,
         environment: Option<&Environment>,
         limit: u32,
     ) -> AppResult<Vec<TransactionView>> {
         let limit = limit.clamp(1, MOST_TRANSACTIONS);
-        let filter = TransactionFilter {
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut filter = TransactionFilter {
             project: project.cloned(),
             environment: environment.cloned(),
-            limit,
+            limit: MOST_TRANSACTIONS.min(limit.max(100)),
             ..TransactionFilter::default()
         };
-        let found = self.store().transactions(&filter).await?;
-        Ok(found.iter().map(view).collect())
+        let mut sight = self.sight(who);
+        let mut views = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let found = self.store().transactions(&filter).await?;
+            let is_last = found.len() < usize::try_from(filter.limit).unwrap_or(usize::MAX);
+            filter.before = found.last().map(|t| t.sequence);
+            let seen = sight
+                .keep(found, |t| (Some(&t.project), t.environment.as_ref()))
+                .await?;
+            views.extend(seen.iter().take(wanted - views.len()).map(view));
+            if is_last || views.len() >= wanted {
+                break;
+            }
+        }
+        Ok(views)
     }
 
     /// Everything that is recorded about a transaction, oldest first.
-    pub async fn history(&self, id: &TransactionId) -> AppResult<Vec<HistoryEntry>> {
-        self.known(id).await?;
+    pub async fn history(
+        &self,
+        who: &Identity,
+        id: &TransactionId,
+    ) -> AppResult<Vec<HistoryEntry>> {
+        self.seen_by(who, id).await?;
         let entries = self.store().history(id).await?;
         let entry = |entry: windlass_store::Entry| HistoryEntry {
             time: time(entry.at),
@@ -155,10 +181,13 @@ impl App {
     /// A part of a job's log.
     pub async fn job_log(
         &self,
+        who: &Identity,
         id: &TransactionId,
         job: &JobId,
         offset: u64,
     ) -> AppResult<LogPart> {
+        self.seen_by(who, id).await?;
+        let offset = offset.min(LONGEST_LOG);
         let found = self.store().job(job).await?;
         let (_, job) = found
             .filter(|(transaction, _)| transaction == id)
@@ -168,14 +197,14 @@ impl App {
         let bytes = self.inner.logs.read(&job.id, job.epoch, offset).await?;
         let settled = job.state.is_settled() || job.state == JobState::Unknown;
         Ok(LogPart {
-            next: offset + bytes.len() as u64,
+            next: offset.saturating_add(bytes.len() as u64),
             ended: settled && bytes.is_empty(),
             text: String::from_utf8_lossy(&bytes).into_owned(),
         })
     }
 
-    /// The projects that the manager knows.
-    pub async fn projects(&self) -> AppResult<Vec<ProjectView>> {
+    /// The projects that the manager knows, of those that they may see.
+    pub async fn projects(&self, who: &Identity) -> AppResult<Vec<ProjectView>> {
         let agents = self.known_agents().await?;
         let settings = self.settings();
         let project =
@@ -193,11 +222,14 @@ impl App {
                     .map(|agent| agent.name.clone())
                     .collect(),
             };
-        Ok(settings.projects.iter().map(project).collect())
+        let all = settings.projects.iter().map(project).collect();
+        self.sight(who)
+            .keep(all, |p| (Some(&p.project), None))
+            .await
     }
 
-    /// The environments that installers advertise, or the config names.
-    pub async fn environments(&self) -> AppResult<Vec<EnvironmentView>> {
+    /// The environments that installers advertise, or the config names; of those that they may see.
+    pub async fn environments(&self, who: &Identity) -> AppResult<Vec<EnvironmentView>> {
         let agents = self.known_agents().await?;
         let settings = self.settings();
         let mut names: BTreeSet<Environment> = settings.environments.keys().cloned().collect();
@@ -231,7 +263,10 @@ impl App {
                 environment: name.clone(),
             }
         };
-        Ok(names.into_iter().map(environment).collect())
+        let all = names.into_iter().map(environment).collect();
+        self.sight(who)
+            .keep(all, |e: &EnvironmentView| (None, Some(&e.environment)))
+            .await
     }
 
     /// The agents.
@@ -254,10 +289,18 @@ impl App {
         Ok(registered.into_iter().map(agent).collect())
     }
 
-    /// The releases, newest first.
-    pub async fn releases(&self, project: Option<&Project>) -> AppResult<Vec<ReleaseView>> {
+    /// The releases, newest first, of those that they may see.
+    pub async fn releases(
+        &self,
+        who: &Identity,
+        project: Option<&Project>,
+    ) -> AppResult<Vec<ReleaseView>> {
         let releases = self.store().releases(project, MOST_RELEASES).await?;
-        Ok(releases.into_iter().map(release_view).collect())
+        let seen = self
+            .sight(who)
+            .keep(releases, |r| (Some(&r.index.project), None))
+            .await?;
+        Ok(seen.into_iter().map(release_view).collect())
     }
 
     async fn known_to_be(&self, id: &ReleaseId) -> AppResult<Release> {
@@ -272,6 +315,7 @@ impl App {
         id: &ReleaseId,
         reason: &str,
     ) -> AppResult<ReleaseView> {
+        self.may_of(who.identity, "reject", &id.project).await?;
         self.known_to_be(id).await?;
         let reason = match reason.trim() {
             "" => "no reason was given",
@@ -323,6 +367,7 @@ impl App {
 
     /// Takes a release in, whose blobs were uploaded before.
     pub async fn import(&self, who: &Identity, index: Index) -> AppResult<ReleaseView> {
+        self.may_of(who, "import", &index.project).await?;
         for item in index.targets.values() {
             if self.inner.blobs.has(&item.digest).await? != Some(item.size) {
                 let name = &item.name;
@@ -338,12 +383,24 @@ impl App {
         Ok(release_view(self.known_to_be(&id).await?))
     }
 
+    async fn may_of(&self, who: &Identity, action: &str, project: &Project) -> AppResult<()> {
+        let ask = Ask {
+            action,
+            project: Some(project),
+            environment: None,
+            target: None,
+        };
+        self.authorize(who, ask).await
+    }
+
     /// A resource of a release.
     pub async fn release_blob(
         &self,
+        who: &Identity,
         id: &ReleaseId,
         target: &TargetName,
     ) -> AppResult<(Item, windlass_store::BlobReader)> {
+        self.may_query(who, Some(&id.project), None).await?;
         let release = self.known_to_be(id).await?;
         let item = release.index.targets.get(target).cloned();
         let item = item
@@ -352,9 +409,10 @@ impl App {
         Ok((item, reader))
     }
 
-    /// What is where.
+    /// What is where, of what they may see.
     pub async fn installed(
         &self,
+        who: &Identity,
         project: Option<&Project>,
         environment: Option<&Environment>,
     ) -> AppResult<Vec<InstalledView>> {
@@ -375,7 +433,11 @@ impl App {
             transaction: row.transaction,
             time: time(row.at),
         };
-        Ok(rows.into_iter().map(row).collect())
+        let seen = self
+            .sight(who)
+            .keep(rows, |r| (Some(&r.release.project), Some(&r.environment)))
+            .await?;
+        Ok(seen.into_iter().map(row).collect())
     }
 
     /// Counts, in the text format of Prometheus.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use argon2::{Algorithm, Argon2, PasswordHash, PasswordVerifier};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -88,7 +88,9 @@ impl Users {
     /// From its config. An error names a hash that is none, or a role that does not exist.
     pub fn new(config: UsersConfig) -> Result<Self, String> {
         for (name, user) in &config.users {
-            if let Err(e) = PasswordHash::new(&user.password) {
+            let read = PasswordHash::new(&user.password)
+                .and_then(|hash| Algorithm::try_from(hash.algorithm));
+            if let Err(e) = read {
                 return Err(format!(
                     "user {name}: `password` is no argon2 hash ({e}); make one with `argon2 SALT -id -e`"
                 ));

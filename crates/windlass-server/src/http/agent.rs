@@ -1,7 +1,7 @@
 //! The agents' protocol below `/agent/v1`.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
@@ -11,6 +11,7 @@ use windlass_model::release::{Digest, Epoch, JobId};
 use windlass_wire::agent::{Finish, LogHas, Poll, Polled, Probed, Register, Registered, Start};
 
 use super::error::Error;
+use super::query::Query;
 use super::{Http, Peer, body, guard};
 use crate::app::{AgentLogin, AppError};
 
@@ -47,7 +48,7 @@ pub(super) async fn register(
     }
     let registered = http
         .app
-        .register(register, credential, &peer.address(), peer.is_loopback())
+        .register(register, credential, &peer.address(), peer.is_here())
         .await?;
     Ok(Json(registered))
 }
@@ -140,12 +141,18 @@ pub(super) async fn has_blob(
     Query(of): Query<BlobOf>,
 ) -> Result<Response, Error> {
     let digest = digest(&id)?;
+<<<<<<< HEAD
     http.app.may_see_blob(&login, &of.job, &digest).await?;
     had(&http, &digest).await
 }
 
 /// How much of a blob there is: whole, or where an upload stands.
 pub(super) async fn had(http: &Http, digest: &Digest) -> Result<Response, Error> {
+=======
+    http.app
+        .may_see_blob(&login, &of.job, &digest, false)
+        .await?;
+>>>>>>> wt-j
     let mut headers = HeaderMap::new();
     match http.app.blob_offset(digest).await? {
         None => headers.insert(HAVE, HeaderValue::from_static("whole")),
@@ -179,7 +186,9 @@ pub(super) async fn get_blob(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let digest = digest(&id)?;
-    http.app.may_see_blob(&login, &of.job, &digest).await?;
+    http.app
+        .may_see_blob(&login, &of.job, &digest, true)
+        .await?;
     let size = http.app.blob_size(&digest).await?;
     let Some(from) = headers.get(RANGE).and_then(from_of) else {
         let reader = http.app.blob(&digest, 0).await?;

@@ -14,6 +14,13 @@ use crate::app::{AppError, AppResult};
 
 /// How long the next bytes of a body may take.
 const STALL: Duration = Duration::from_secs(60);
+/// How long a body that is read whole may take.
+const WHOLE: Duration = Duration::from_secs(120);
+/// Bytes of a body that is too long which are still taken, and dropped: many clients read no answer before they have sent
+/// everything.
+const DROPPED: u64 = 64 << 20;
+/// How long that may take.
+const DROPPING: Duration = Duration::from_secs(10);
 /// Bytes read from a blob at once.
 const CHUNK: usize = 256 << 10;
 
@@ -36,8 +43,30 @@ pub(super) async fn next(body: &mut Body) -> AppResult<Option<Bytes>> {
 
 /// The whole body, of at most `limit` bytes.
 pub(super) async fn whole(mut body: Body, limit: u64) -> AppResult<Vec<u8>> {
+    let read = tokio::time::timeout(WHOLE, read(&mut body, limit)).await;
+    let read = read.unwrap_or_else(|_| Err(AppError::Malformed("the body takes too long".into())));
+    if let Err(AppError::TooLong(_)) = &read {
+        let _ = tokio::time::timeout(DROPPING, drop_rest(&mut body)).await;
+    }
+    read
+}
+
+async fn drop_rest(body: &mut Body) {
+    let mut dropped = 0;
+    while let Ok(Some(chunk)) = next(body).await {
+        dropped += chunk.len() as u64;
+        if dropped > DROPPED {
+            return;
+        }
+    }
+}
+
+async fn read(body: &mut Body, limit: u64) -> AppResult<Vec<u8>> {
+    if hyper::body::Body::size_hint(body).lower() > limit {
+        return Err(too_long(limit));
+    }
     let mut bytes = Vec::new();
-    while let Some(chunk) = next(&mut body).await? {
+    while let Some(chunk) = next(body).await? {
         if (bytes.len() + chunk.len()) as u64 > limit {
             return Err(too_long(limit));
         }
@@ -47,7 +76,7 @@ pub(super) async fn whole(mut body: Body, limit: u64) -> AppResult<Vec<u8>> {
 }
 
 pub(super) fn too_long(limit: u64) -> AppError {
-    AppError::Malformed(format!(
+    AppError::TooLong(format!(
         "the request is longer than {limit} bytes (`request_limit`)"
     ))
 }
@@ -64,7 +93,10 @@ pub(super) async fn inflated(headers: &HeaderMap, body: Body, limit: u64) -> App
         ..Limits::default()
     };
     let decoded = xmlrpc::decode_body(Some(encoding), &bytes, &limits);
-    let decoded = decoded.map_err(|e| AppError::Malformed(e.to_string()))?;
+    let decoded = decoded.map_err(|e| match e {
+        xmlrpc::BodyError::TooLarge(_) => too_long(limit),
+        other => AppError::Malformed(other.to_string()),
+    })?;
     Ok(decoded.into_owned())
 }
 

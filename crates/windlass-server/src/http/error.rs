@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 use windlass_wire::connection::Fault;
 
 use crate::app::AppError;
@@ -16,10 +17,15 @@ impl From<AppError> for Error {
     }
 }
 
+/// Why a call could not be answered, for the log.
+#[derive(Clone)]
+pub(super) struct Unanswered(pub(super) String);
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = match &self.0 {
             AppError::Malformed(_) => StatusCode::BAD_REQUEST,
+            AppError::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             AppError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             AppError::Forbidden(_) => StatusCode::FORBIDDEN,
             AppError::NotFound(_) => StatusCode::NOT_FOUND,
@@ -30,6 +36,18 @@ impl IntoResponse for Error {
         let fault = Fault {
             error: self.0.to_string(),
         };
-        (status, Json(fault)).into_response()
+        let mut response = (status, Json(fault)).into_response();
+        match self.0 {
+            AppError::Unauthenticated(_) => {
+                let wanted =
+                    HeaderValue::from_static("Basic realm=\"windlass\", charset=\"UTF-8\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, wanted);
+            }
+            AppError::Unavailable(why) => {
+                response.extensions_mut().insert(Unanswered(why));
+            }
+            _ => {}
+        }
+        response
     }
 }

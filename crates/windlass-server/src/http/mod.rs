@@ -6,7 +6,9 @@ mod delivered;
 mod endpoints;
 mod error;
 mod guard;
+mod methods;
 mod probes;
+mod query;
 mod rest;
 mod serve;
 mod xmlrpc;
@@ -16,7 +18,8 @@ use std::net::SocketAddr;
 use crate::app::App;
 
 pub use endpoints::{Access, Endpoint};
-pub use serve::{Serving, Tls, serve};
+pub use methods::Method;
+pub use serve::{Bounds, Serving, Tls, serve};
 pub use xmlrpc::faults;
 
 /// What handlers share.
@@ -35,6 +38,8 @@ pub(crate) struct Remote(SocketAddr);
 pub(crate) struct Peer {
     address: Option<SocketAddr>,
     tls: bool,
+    /// Whether somebody else speaks for them: a proxy, which may stand on this machine.
+    forwarded: bool,
 }
 
 impl Peer {
@@ -42,6 +47,11 @@ impl Peer {
     fn address(&self) -> String {
         self.address
             .map_or_else(String::new, |a| a.ip().to_string())
+    }
+
+    /// Whether they are on this machine themselves, as far as can be known.
+    fn is_here(&self) -> bool {
+        self.is_loopback() && !self.forwarded
     }
 
     fn is_loopback(&self) -> bool {

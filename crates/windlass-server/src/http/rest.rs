@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::HeaderMap;
@@ -22,6 +22,7 @@ use windlass_wire::rest::{
 };
 
 use super::error::Error;
+use super::query::Query;
 use super::{Http, Peer, body, delivered, guard};
 use crate::app::{AppError, Requester};
 use crate::auth::Identity;
@@ -73,13 +74,14 @@ pub(super) struct Which {
 
 pub(super) async fn transactions(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Query(which): Query<Which>,
 ) -> Answer<Vec<TransactionView>> {
     let limit = which.limit.unwrap_or(100);
     let project = which.project.as_ref();
     Ok(Json(
         http.app
-            .transactions(project, which.environment.as_ref(), limit)
+            .transactions(&identity, project, which.environment.as_ref(), limit)
             .await?,
     ))
 }
@@ -92,20 +94,24 @@ pub(super) struct News {
 
 pub(super) async fn transaction(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
     Query(news): Query<News>,
 ) -> Answer<TransactionDetail> {
     let wait = Duration::from_secs(u64::from(news.wait.unwrap_or(0).min(LONGEST_WAIT)));
     Ok(Json(
-        http.app.transaction(&read(&id)?, news.after, wait).await?,
+        http.app
+            .transaction(&identity, &read(&id)?, news.after, wait)
+            .await?,
     ))
 }
 
 pub(super) async fn history(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Answer<Vec<HistoryEntry>> {
-    Ok(Json(http.app.history(&read(&id)?).await?))
+    Ok(Json(http.app.history(&identity, &read(&id)?).await?))
 }
 
 pub(super) async fn cancel(
@@ -147,20 +153,27 @@ pub(super) struct Offset {
 
 pub(super) async fn job_log(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Path((id, job)): Path<(String, String)>,
     Query(from): Query<Offset>,
 ) -> Answer<LogPart> {
     let offset = from.offset.unwrap_or(0);
     let (id, job): (TransactionId, JobId) = (read(&id)?, read(&job)?);
-    Ok(Json(http.app.job_log(&id, &job, offset).await?))
+    Ok(Json(http.app.job_log(&identity, &id, &job, offset).await?))
 }
 
-pub(super) async fn projects(State(http): State<Http>) -> Answer<Vec<ProjectView>> {
-    Ok(Json(http.app.projects().await?))
+pub(super) async fn projects(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+) -> Answer<Vec<ProjectView>> {
+    Ok(Json(http.app.projects(&identity).await?))
 }
 
-pub(super) async fn environments(State(http): State<Http>) -> Answer<Vec<EnvironmentView>> {
-    Ok(Json(http.app.environments().await?))
+pub(super) async fn environments(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+) -> Answer<Vec<EnvironmentView>> {
+    Ok(Json(http.app.environments(&identity).await?))
 }
 
 pub(super) async fn agents(State(http): State<Http>) -> Answer<Vec<AgentView>> {
@@ -201,9 +214,12 @@ pub(super) async fn agent_token(State(http): State<Http>) -> Answer<AgentToken> 
 
 pub(super) async fn releases(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Query(which): Query<Which>,
 ) -> Answer<Vec<ReleaseView>> {
-    Ok(Json(http.app.releases(which.project.as_ref()).await?))
+    Ok(Json(
+        http.app.releases(&identity, which.project.as_ref()).await?,
+    ))
 }
 
 pub(super) async fn reject(
@@ -250,17 +266,23 @@ pub(super) async fn import(
     Ok(Json(http.app.import(&identity, index).await?))
 }
 
+/// A file name without what a header cannot hold.
+fn plain(name: &str) -> String {
+    let fine = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/');
+    name.chars()
+        .map(|c| if fine(c) { c } else { '_' })
+        .collect()
+}
+
 pub(super) async fn release_blob(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Path((project, version, target)): Path<(String, String, String)>,
 ) -> Result<Response, Error> {
     let id = ReleaseId::new(read(&project)?, read(&version)?);
     let target: TargetName = read(&target)?;
-    let (item, reader) = http.app.release_blob(&id, &target).await?;
-    let disposition = format!(
-        "attachment; filename=\"{}\"",
-        item.name.replace(['"', '\\'], "_")
-    );
+    let (item, reader) = http.app.release_blob(&identity, &id, &target).await?;
+    let disposition = format!("attachment; filename=\"{}\"", plain(&item.name));
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
         (CONTENT_LENGTH, item.size.to_string()),
@@ -293,11 +315,16 @@ pub(super) async fn import_blob(
 
 pub(super) async fn installed(
     State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
     Query(which): Query<Which>,
 ) -> Answer<Vec<InstalledView>> {
     let rows = http
         .app
-        .installed(which.project.as_ref(), which.environment.as_ref())
+        .installed(
+            &identity,
+            which.project.as_ref(),
+            which.environment.as_ref(),
+        )
         .await?;
     Ok(Json(rows))
 }

@@ -20,12 +20,29 @@ use tower_service::Service;
 use super::{Http, Remote, endpoints};
 use crate::app::App;
 
-/// Connections at once. A poll of an agent takes one.
-const CONNECTIONS: usize = 16_384;
-/// How long the head of a request, and the handshake of TLS, may take.
-const HEAD: Duration = Duration::from_secs(30);
+/// Longest head of a request, in bytes; also what is read at once.
+const LONGEST_HEAD: usize = 64 << 10;
 /// How long what is being answered may take once it is told to stop.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How much a listener takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections at once; more wait to be accepted. A poll of an agent takes one.
+    pub connections: usize,
+    /// How long the head of a request, the handshake of TLS, and a connection without a request may take.
+    pub head: Duration,
+}
+
+impl Default for Bounds {
+    /// 16,384 connections, 30 s.
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            head: Duration::from_secs(30),
+        }
+    }
+}
 
 /// A certificate with its key.
 #[derive(Clone)]
@@ -68,7 +85,12 @@ impl Serving {
 }
 
 /// Serves a manager on a listener.
-pub fn serve(app: App, listener: TcpListener, tls: Option<Tls>) -> std::io::Result<Serving> {
+pub fn serve(
+    app: App,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    bounds: Bounds,
+) -> std::io::Result<Serving> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let router = endpoints::router(Http {
@@ -76,7 +98,7 @@ pub fn serve(app: App, listener: TcpListener, tls: Option<Tls>) -> std::io::Resu
         tls: tls.is_some(),
     });
     let acceptor = tls.map(|tls| TlsAcceptor::from(tls.0));
-    let task = tokio::spawn(accept(listener, router, acceptor, stopped));
+    let task = tokio::spawn(accept(listener, router, acceptor, bounds, stopped));
     Ok(Serving {
         address,
         stop,
@@ -88,9 +110,10 @@ async fn accept(
     listener: TcpListener,
     router: axum::Router,
     tls: Option<TlsAcceptor>,
+    bounds: Bounds,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -110,7 +133,7 @@ async fn accept(
         };
         let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
         connections.spawn(async move {
-            connection(stream, address, router, tls, stopped).await;
+            connection(stream, address, router, tls, bounds.head, stopped).await;
             drop(permit);
         });
     }
@@ -124,14 +147,15 @@ async fn connection(
     address: SocketAddr,
     router: axum::Router,
     tls: Option<TlsAcceptor>,
+    head: Duration,
     stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
-        return talk(stream, address, router, stopped).await;
+        return talk(stream, address, router, head, stopped).await;
     };
-    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await {
-        talk(stream, address, router, stopped).await;
+    if let Ok(Ok(stream)) = tokio::time::timeout(head, tls.accept(stream)).await {
+        talk(stream, address, router, head, stopped).await;
     }
 }
 
@@ -139,6 +163,7 @@ async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     address: SocketAddr,
     router: axum::Router,
+    head: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -152,7 +177,8 @@ async fn talk(
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(head)
+        .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

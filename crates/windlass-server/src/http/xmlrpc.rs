@@ -1,7 +1,5 @@
 //! XML-RPC at `/` and `/RPC2`: the seed's interface.
 
-use std::sync::LazyLock;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
@@ -12,10 +10,11 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use windlass_model::release::{Environment, Project, TransactionId};
 use windlass_wire::xmlrpc::{
-    self, Call, Characters, EncodeOptions, Fault, Limits, MethodTable, Response, Value, code,
-    from_value_at, multicall,
+    self, Call, Characters, EncodeOptions, Fault, Limits, Response, Value, code, from_value_at,
+    multicall,
 };
 
+use super::methods::{Method, TABLE};
 use super::{Http, Peer, body, delivered, guard};
 use crate::app::{AppError, Requester};
 use crate::auth::{Ask, Credentials, Identity};
@@ -32,40 +31,8 @@ pub mod faults {
     pub const CONFLICT: i64 = 409;
 }
 
-static METHODS: LazyLock<MethodTable> = LazyLock::new(|| {
-    let both: &[&[&'static str]] = &[&["array", "struct", "struct"], &["array"]];
-    MethodTable::new()
-        .with(
-            "request_action",
-            &[&["string", "struct", "struct"]],
-            "Asks for an action: (credentials, request_data) -> transaction id. request_data: project, action (build, install), \
-             env for an install, at most one of trunk, branch, tag, url, with revision; or release. request_id makes a repeated \
-             call answer the same id.",
-        )
-        .with(
-            "query_transaction",
-            &[&["string", "string"], &["string", "struct", "struct"]],
-            "The status of a transaction, by (transaction id) or (credentials, {transaction}): STARTED, BUILD_COMPLETED, \
-             INSTALL_COMPLETED, or REJECTED, BUILD_FAILED, INSTALL_FAILED, CANCELLED, UNKNOWN.",
-        )
-        .with(
-            "transaction_history",
-            &[&["array", "struct", "struct"]],
-            "(credentials, {transaction}) -> structs of time, actor, address, what, detail; oldest first.",
-        )
-        .with("list_projects", both, "(credentials, {}) -> the projects, their targets and builders.")
-        .with("list_environments", both, "(credentials, {}) -> the environments, their targets and installers.")
-        .with("list_registrations", both, "(credentials, {}) -> the builders and installers that registered.")
-        .with("list_transactions", both, "(credentials, {project, env, limit}) -> transactions, newest first.")
-        .with("list_releases", both, "(credentials, {project}) -> releases, newest first.")
-        .with("where", both, "(credentials, {project, env}) -> what is installed where.")
-        .with(
-            "cancel_transaction",
-            &[&["boolean", "struct", "struct"]],
-            "(credentials, {transaction}) -> true; what runs settles first.",
-        )
-        .with("reload", &[&["boolean", "struct", "struct"]], "(credentials, {}) -> true: the config was read again.")
-});
+/// Bytes that the answers of one `system.multicall` may take together, roughly.
+const LONGEST_ANSWERS: usize = 32 << 20;
 
 pub(super) async fn call(
     State(http): State<Http>,
@@ -94,23 +61,87 @@ async fn answer(
 ) -> Response {
     let limit = http.app.settings().request_limit;
     let bytes = body::inflated(headers, body, limit).await;
-    let bytes = bytes.map_err(|e| Fault::new(code::TRANSPORT, e.to_string()))?;
+    let bytes = bytes.map_err(|e| match e {
+        AppError::TooLong(why) => Fault::new(code::SYSTEM, why),
+        other => Fault::new(code::TRANSPORT, other.to_string()),
+    })?;
     let limits = Limits {
         bytes: usize::try_from(limit).unwrap_or(usize::MAX),
         ..Limits::default()
     };
     let call = xmlrpc::decode_call(&bytes, &limits).map_err(Fault::from)?;
     if call.method != multicall::METHOD {
-        return one(http, peer, headers, call, requested).await;
+        return one(
+            http,
+            peer,
+            headers,
+            call,
+            &mut Callers::default(),
+            requested,
+        )
+        .await;
     }
     let mut responses = Vec::new();
+    let (mut callers, mut room) = (Callers::default(), LONGEST_ANSWERS);
     for call in multicall::unpack(call.params)? {
-        responses.push(match call {
-            Ok(call) => one(http, peer, headers, call, requested).await,
+        let response = match call {
+            _ if room == 0 => Err(Fault::new(
+                code::SYSTEM,
+                "the answers before this one are too long for one multicall: make fewer calls",
+            )),
+            Ok(call) => one(http, peer, headers, call, &mut callers, requested).await,
             Err(fault) => Err(fault),
-        });
+        };
+        room = room.saturating_sub(response.as_ref().map_or(0, weight));
+        responses.push(response);
     }
     Ok(multicall::pack(responses))
+}
+
+/// What a value takes, in bytes, roughly.
+fn weight(value: &Value) -> usize {
+    let inner = match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Struct(members) => members.iter().map(|(n, v)| n.len() + weight(v)).sum(),
+        _ => 0,
+    };
+    inner.saturating_add(40)
+}
+
+/// Who was authenticated in a call so far. The calls of a multicall mostly have the same credentials, and checking a
+/// password takes time; after wrong ones no others are tried, so that nobody tries many passwords in one call.
+#[derive(Default)]
+struct Callers {
+    known: Option<(Credentials, Identity)>,
+    refused: bool,
+}
+
+impl Callers {
+    async fn identity(
+        &mut self,
+        http: &Http,
+        credentials: Credentials,
+        address: &str,
+    ) -> Result<Identity, AppError> {
+        if self.refused {
+            return Err(AppError::Unauthenticated(
+                "a call before this one had wrong credentials".into(),
+            ));
+        }
+        if let Some((known, identity)) = &self.known
+            && *known == credentials
+        {
+            return Ok(identity.clone());
+        }
+        let identity = http.app.authenticate(&credentials, address).await;
+        match &identity {
+            Ok(identity) => self.known = Some((credentials, identity.clone())),
+            Err(_) => self.refused = true,
+        }
+        identity
+    }
 }
 
 async fn one(
@@ -118,22 +149,31 @@ async fn one(
     peer: &Peer,
     headers: &HeaderMap,
     call: Call,
+    callers: &mut Callers,
     requested: &mut Vec<TransactionId>,
 ) -> Response {
     #[cfg(feature = "validator1")]
     if let Some(response) = xmlrpc::validator1::answer(&call) {
         return response;
     }
-    if let Some(response) = METHODS.answer(&call) {
+    if let Some(response) = TABLE.answer(&call) {
         return response;
     }
-    let asked = Asked::read(http, peer, headers, call).await?;
-    asked.answer(http, requested).await.map_err(fault)
+    let Some(method) = Method::named(&call.method) else {
+        return Err(TABLE.unknown(&call.method));
+    };
+    let asked = Asked::read(http, peer, headers, (method, call.params), callers).await?;
+    let answer = asked.answer(http, requested).await;
+    if let Err(AppError::Unavailable(why)) = &answer {
+        http.app.tell_unanswered(method.name(), why);
+    }
+    answer.map_err(fault)
 }
 
 fn fault(error: AppError) -> Fault {
     let code = match &error {
         AppError::Malformed(_) => code::INVALID_PARAMS,
+        AppError::TooLong(_) => code::SYSTEM,
         AppError::Unauthenticated(_) => faults::UNAUTHENTICATED,
         AppError::Forbidden(_) => faults::FORBIDDEN,
         AppError::NotFound(_) => faults::NOT_FOUND,
@@ -145,7 +185,7 @@ fn fault(error: AppError) -> Fault {
 
 /// A call by somebody who was authenticated.
 struct Asked {
-    method: String,
+    method: Method,
     identity: Identity,
     address: String,
     data: Map<String, Json>,
@@ -156,14 +196,15 @@ impl Asked {
         http: &Http,
         peer: &Peer,
         headers: &HeaderMap,
-        call: Call,
+        (method, params): (Method, Vec<Value>),
+        callers: &mut Callers,
     ) -> Result<Self, Fault> {
-        let method = call.method;
-        let wrong = |why: &str| Fault::new(code::INVALID_PARAMS, format!("{method}: {why}"));
-        let mut params = call.params.into_iter();
+        let name = method.name();
+        let wrong = |why: &str| Fault::new(code::INVALID_PARAMS, format!("{name}: {why}"));
+        let mut params = params.into_iter();
         let (credentials, data): (Option<Credentials>, Map<String, Json>) =
             match (params.next(), params.next(), params.next()) {
-                (Some(Value::Text(id)), None, None) if method == "query_transaction" => {
+                (Some(Value::Text(id)), None, None) if method == Method::QueryTransaction => {
                     let mut data = Map::new();
                     data.insert("transaction".into(), Json::String(id));
                     (None, data)
@@ -186,7 +227,7 @@ impl Asked {
             None => guard::credentials(headers, peer).map_err(fault)?,
         };
         let address = peer.address();
-        let identity = http.app.authenticate(&credentials, &address).await;
+        let identity = callers.identity(http, credentials, &address).await;
         Ok(Self {
             identity: identity.map_err(fault)?,
             method,
@@ -232,45 +273,48 @@ impl Asked {
     }
 
     async fn answer(self, http: &Http, began: &mut Vec<TransactionId>) -> Result<Value, AppError> {
-        let app = &http.app;
-        match self.method.as_str() {
-            "request_action" => {
+        if let Some(action) = self.method.action() {
+            self.may(http, action).await?;
+        }
+        let (app, who) = (&http.app, &self.identity);
+        let project: Option<Project> = match self.method {
+            Method::RequestAction => None,
+            _ => self.named("project")?,
+        };
+        let environment: Option<Environment> = match self.method {
+            Method::RequestAction => None,
+            _ => self.named("env")?,
+        };
+        let (project, environment) = (project.as_ref(), environment.as_ref());
+        match self.method {
+            Method::RequestAction => {
                 let requested = app.request(self.who(), self.data.clone()).await?;
                 began.push(requested.transaction.clone());
-                return Ok(Value::Text(requested.transaction.to_string()));
+                Ok(Value::Text(requested.transaction.to_string()))
             }
-            "cancel_transaction" => {
-                self.may(http, "cancel").await?;
+            Method::CancelTransaction => {
                 app.cancel(self.who(), &self.transaction()?).await?;
-                return Ok(Value::Bool(true));
+                Ok(Value::Bool(true))
             }
-            "reload" => {
-                self.may(http, "reload").await?;
+            Method::Reload => {
                 app.reload()?;
-                return Ok(Value::Bool(true));
+                Ok(Value::Bool(true))
             }
-            _ => self.may(http, "query").await?,
-        }
-        let project: Option<Project> = self.named("project")?;
-        let environment: Option<Environment> = self.named("env")?;
-        let (project, environment) = (project.as_ref(), environment.as_ref());
-        match self.method.as_str() {
-            "query_transaction" => {
-                let status = app.status(&self.transaction()?).await?;
+            Method::QueryTransaction => {
+                let status = app.status(who, &self.transaction()?).await?;
                 Ok(Value::Text(status.as_str().into()))
             }
-            "transaction_history" => tell(app.history(&self.transaction()?).await?),
-            "list_projects" => tell(app.projects().await?),
-            "list_environments" => tell(app.environments().await?),
-            "list_registrations" => tell(app.agents().await?),
-            "list_transactions" => {
+            Method::TransactionHistory => tell(app.history(who, &self.transaction()?).await?),
+            Method::ListProjects => tell(app.projects(who).await?),
+            Method::ListEnvironments => tell(app.environments(who).await?),
+            Method::ListRegistrations => tell(app.agents().await?),
+            Method::ListTransactions => {
                 let limit = self.data.get("limit").and_then(Json::as_u64).unwrap_or(100);
                 let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-                tell(app.transactions(project, environment, limit).await?)
+                tell(app.transactions(who, project, environment, limit).await?)
             }
-            "list_releases" => tell(app.releases(project).await?),
-            "where" => tell(app.installed(project, environment).await?),
-            other => Err(AppError::NotFound(format!("there is no method {other:?}"))),
+            Method::ListReleases => tell(app.releases(who, project).await?),
+            Method::Where => tell(app.installed(who, project, environment).await?),
         }
     }
 }

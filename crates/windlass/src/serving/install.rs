@@ -32,6 +32,7 @@ impl Installer {
 
     async fn begin(&self, spec: &InstallSpec, errand: &Errand<'_>) -> Result<(), String> {
         let begin = Begin {
+            cluster: errand.cluster.to_owned(),
             job: errand.job.clone(),
             epoch: errand.epoch,
             sequence: spec.sequence,

@@ -17,7 +17,7 @@ use windlass_model::step::Level;
 use windlass_plugin::{Limits, LogLine};
 use windlass_server::app::{App, Parts};
 use windlass_server::auth::{Anonymous, Auth, Exec, Users};
-use windlass_server::http::{Tls, serve};
+use windlass_server::http::{Bounds, Tls, serve};
 use windlass_server::settings::{EnvironmentSettings, ProjectSettings, Reload, Settings};
 use windlass_store::{Options, Store, StoreError, StoreUrl};
 
@@ -30,6 +30,8 @@ use crate::program::Program;
 const BLOB_LIMIT: u64 = 1 << 40;
 /// Longest log of a job, in bytes.
 const LOG_LIMIT: u64 = 256 << 20;
+/// How long an auth plugin may take to answer: it is killed then, and nobody is let in.
+const AUTH_TIME: Duration = Duration::from_secs(10);
 /// How long a build waits for a builder.
 const BUILD_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
@@ -106,7 +108,8 @@ async fn run(
         );
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let serving = serve(app.clone(), listener, tls).map_err(|e| Ending::own("the socket", e))?;
+    let serving = serve(app.clone(), listener, tls, Bounds::default())
+        .map_err(|e| Ending::own("the socket", e))?;
     let scheduler = tokio::spawn(app.clone().schedule());
     for project in &setup.projects {
         let targets: Vec<&str> = project.targets.iter().map(|t| t.as_str()).collect();
@@ -153,7 +156,10 @@ fn plugins(program: &Program, speech: &Speech) -> Result<Arc<Plugins>, Ending> {
     Ok(Plugins::new(PluginSettings {
         python_path,
         env: windlass_plugin::clean_environment(crate::surroundings::variables()),
-        limits: Limits::default(),
+        limits: Limits {
+            call_time: AUTH_TIME,
+            ..Limits::default()
+        },
         log: Arc::new(move |level, component, host, tag, message| {
             events.log(level, component, host, tag, message);
         }),
