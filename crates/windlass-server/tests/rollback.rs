@@ -46,6 +46,14 @@ fn settings() -> Settings {
     }
 }
 
+/// A client.
+fn somebody() -> Identity {
+    Identity {
+        name: "me".into(),
+        about: serde_json::Map::new(),
+    }
+}
+
 /// A manager of the project `p` with the releases 1 and 2.
 struct Manager {
     app: App,
@@ -99,10 +107,7 @@ impl Manager {
     }
 
     async fn install(&self, version: &str) -> TransactionId {
-        let identity = Identity {
-            name: "me".into(),
-            about: serde_json::Map::new(),
-        };
+        let identity = somebody();
         let who = Requester {
             identity: &identity,
             address: "127.0.0.1",
@@ -152,8 +157,9 @@ impl Manager {
     }
 
     async fn ends(&self, id: &TransactionId) -> Status {
+        let who = somebody();
         for _ in 0..100 {
-            let detail = self.app.transaction(id, None, Duration::ZERO);
+            let detail = self.app.transaction(&who, id, None, Duration::ZERO);
             let transaction = detail.await.unwrap().transaction;
             if transaction.ended.is_some() {
                 return transaction.status;
@@ -164,7 +170,7 @@ impl Manager {
     }
 
     async fn history(&self, id: &TransactionId) -> String {
-        let entries = self.app.history(id).await.unwrap();
+        let entries = self.app.history(&somebody(), id).await.unwrap();
         let lines = entries.iter().map(|e| format!("{} {}\n", e.what, e.detail));
         lines.collect()
     }
@@ -178,7 +184,11 @@ impl Manager {
 
     /// The newest first.
     async fn transactions(&self) -> Vec<TransactionId> {
-        let all = self.app.transactions(None, None, 100).await.unwrap();
+        let all = self
+            .app
+            .transactions(&somebody(), None, None, 100)
+            .await
+            .unwrap();
         all.into_iter().map(|t| t.transaction).collect()
     }
 }

@@ -164,22 +164,11 @@ async fn perform(
 ) -> (Outcome, Kept) {
     let job = work.job.clone();
     match spec {
-<<<<<<< HEAD
         JobSpec::Build(build) => match &build.generator {
             None => release(shared, client, build, work).await,
             Some(generator) => match shared.agent.worker.act(build, generator, work).await {
                 Ok(()) => (Outcome::Ran, None),
                 Err(why) => (failed(why), None),
-=======
-        JobSpec::Build(build) => match shared.agent.worker.build(build, work).await {
-            Err(why) => (failed(why), None),
-            Ok(built) => match upload(shared, client, &job, &built).await {
-                Ok(()) => (Outcome::Built { index: built.index }, Some(built.keep)),
-                Err(why) => (
-                    failed(format!("the release cannot be uploaded: {why}")),
-                    Some(built.keep),
-                ),
->>>>>>> wt-i
             },
         },
         JobSpec::Install(install) => {
@@ -199,7 +188,6 @@ async fn perform(
     }
 }
 
-<<<<<<< HEAD
 /// Builds, and uploads what was built.
 async fn release(
     shared: &Shared,
@@ -212,22 +200,19 @@ async fn release(
         Ok(built) => built,
         Err(why) => return (failed(why), None),
     };
-    let outcome = match upload(client, &job, &built).await {
+    let outcome = match upload(shared, client, &job, &built).await {
         Ok(()) => Outcome::Built { index: built.index },
         Err(why) => failed(format!("the release cannot be uploaded: {why}")),
     };
     (outcome, Some(built.keep))
 }
 
-async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result<(), WireError> {
-=======
 async fn upload(
     shared: &Shared,
     client: &AgentClient,
     job: &JobId,
     built: &BuiltFiles,
 ) -> Result<(), WireError> {
->>>>>>> wt-i
     for (target, path) in &built.files {
         let Some(item) = built.index.targets.get(target) else {
             continue;

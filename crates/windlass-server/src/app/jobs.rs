@@ -14,11 +14,8 @@ use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
 use windlass_wire::agent::{Finish, Given, Held, LONGEST_WAIT, Outcome, Poll, Polled};
 
-<<<<<<< HEAD
-use super::rollback::with_owed;
-=======
 use super::agents::MOST_HELD;
->>>>>>> wt-j
+use super::rollback::with_owed;
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.

@@ -20,14 +20,11 @@ impl App {
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
-<<<<<<< HEAD
         if let Err(error) = self.roll_back_owed().await {
             let message = format!("it is not known which rollbacks are owed: {error}");
             self.log(Level::Error, &message);
         }
-=======
         let begun = Instant::now();
->>>>>>> wt-i
         while !*stopping.borrow() {
             // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
             let expires = begun.elapsed() >= self.settings().lease;
@@ -52,22 +49,15 @@ impl App {
         self.inner.stopping.send_replace(true);
     }
 
-<<<<<<< HEAD
-    async fn turn(&self) -> AppResult<()> {
-        let now = self.store().now().await?;
-        for id in self.store().due(now).await? {
-            let settings = self.settings();
-            let change = move |whole: &mut Whole, now| {
-                let before = whole.transaction.phase;
-=======
     async fn turn(&self, expires: bool) -> AppResult<()> {
         let due = match expires {
             true => self.store().due(self.store().now().await?).await?,
             false => Vec::new(),
         };
         for id in due {
-            let change = |whole: &mut Whole, now| {
->>>>>>> wt-i
+            let settings = self.settings();
+            let change = move |whole: &mut Whole, now| {
+                let before = whole.transaction.phase;
                 let effects = machine::tick(whole, now);
                 let effects = with_owed(&settings, before, whole, effects);
                 Ok(((whole.clone(), !effects.is_empty()), effects))

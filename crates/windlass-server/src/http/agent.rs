@@ -141,18 +141,14 @@ pub(super) async fn has_blob(
     Query(of): Query<BlobOf>,
 ) -> Result<Response, Error> {
     let digest = digest(&id)?;
-<<<<<<< HEAD
-    http.app.may_see_blob(&login, &of.job, &digest).await?;
+    http.app
+        .may_see_blob(&login, &of.job, &digest, false)
+        .await?;
     had(&http, &digest).await
 }
 
 /// How much of a blob there is: whole, or where an upload stands.
 pub(super) async fn had(http: &Http, digest: &Digest) -> Result<Response, Error> {
-=======
-    http.app
-        .may_see_blob(&login, &of.job, &digest, false)
-        .await?;
->>>>>>> wt-j
     let mut headers = HeaderMap::new();
     match http.app.blob_offset(digest).await? {
         None => headers.insert(HAVE, HeaderValue::from_static("whole")),

@@ -133,6 +133,10 @@ pub(crate) async fn serve_installer(
         })?;
         let worker = Installer {
             tools: kit.tools(),
+            turns: targets
+                .keys()
+                .map(|key| (key.clone(), tokio::sync::Mutex::default()))
+                .collect(),
             targets,
             fence: Mutex::new(fence),
         };

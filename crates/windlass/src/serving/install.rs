@@ -23,6 +23,8 @@ pub(super) struct Installer {
     pub(super) tools: Tools,
     pub(super) targets: BTreeMap<(Environment, TargetName), TargetConfig>,
     pub(super) fence: Mutex<Fence>,
+    /// Held during an install into a target: several managers may ask for one at once.
+    pub(super) turns: BTreeMap<(Environment, TargetName), tokio::sync::Mutex<()>>,
 }
 
 impl Installer {
@@ -87,6 +89,10 @@ impl Worker for Installer {
         let sink = match joblog::sink(errand.log) {
             Ok(sink) => sink,
             Err(why) => return refused(why),
+        };
+        let _turn = match self.turns.get(&key) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
         };
         if let Err(why) = self.begin(spec, &errand).await {
             return refused(why);

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
 #![allow(clippy::panic, reason = "the functions that tests share are tests")]
+#![allow(
+    clippy::print_stderr,
+    reason = "a failed test shows what its services said"
+)]
 
 mod again;
 mod clients;

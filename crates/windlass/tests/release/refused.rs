@@ -138,3 +138,77 @@ fn told(world: &World, data: &Value) -> String {
         world.story(&id)
     )
 }
+
+/// `users`: ann, whose password is `secret`, may build, look, and install into `test`.
+const USERS: &str = r#"
+name: house
+klass: users
+package: windlass.auth
+users:
+  ann: {password: "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0$WHwbVkQ5XzAMaltcqwxy+X9v0VxYTVTjS9BRTrowawM", roles: [deployer]}
+roles:
+  deployer: [{actions: [build, query]}, {actions: [install], environments: [test]}]
+"#;
+
+#[test]
+fn who_may_not_is_rejected_and_who_is_unknown_gets_a_fault() {
+    let world = World::new(Form::Yaml);
+    let mut manager = world.manager();
+    manager.edit(
+        MANAGER,
+        "logging_level: info",
+        "logging_level: info\nauth: house",
+    );
+    manager.write("conf/plugins/auth/plugin_auth_house.yaml", USERS);
+    let mut builder = world.generate("builder", "builder");
+    let mut installer = world.generate("installer", "i01");
+    installer.edit(
+        "conf/installer/release_installer_template",
+        "test: [template]",
+        "test: [template]\n  prod: [template]",
+    );
+    for file in ["named_target", "install_behavior"] {
+        let of_test = installer.at(&format!("conf/target/test/{file}_template.yaml"));
+        let text = crate::world::file(&of_test);
+        installer.write(&format!("conf/target/prod/{file}_template.yaml"), &text);
+    }
+    world.up(&mut manager);
+    builder.start();
+    installer.start();
+    manager.says("registration from builder");
+    manager.says("registration from installer");
+    let script = r#"
+from xmlrpc.client import Fault, ServerProxy
+relman = ServerProxy("http://localhost:10000")
+ann = dict(username="ann", password="secret")
+def show(what, call):
+    try:
+        print(what, "->", call())
+    except Fault as fault:
+        print(what, "->", fault.faultCode, fault.faultString)
+request = dict(project="template", trunk=True, action="install", env="test")
+for who in [dict(), dict(username="ann", password="wrong"), dict(username="bob", password="secret")]:
+    show("request", lambda: relman.request_action(who, request))
+    show("list", lambda: relman.list_transactions(who, {}))
+show("query", lambda: relman.query_transaction("01h00000000000000000000000"))
+show("none of them is recorded", lambda: relman.list_transactions(ann, {}))
+def end(id):
+    while True:
+        status = relman.query_transaction(ann, dict(transaction=id))
+        if status not in ("STARTED", "BUILD_COMPLETED"):
+            return status
+print(end(relman.request_action(ann, request)))
+id = relman.request_action(ann, dict(request, env="prod"))
+print(end(id))
+for entry in relman.transaction_history(ann, dict(transaction=id)):
+    print(entry["actor"], entry["what"], entry["detail"])
+show("cancel", lambda: relman.cancel_transaction(ann, dict(transaction=id)))
+show("reload", lambda: relman.reload(ann, {}))
+by_http = ServerProxy("http://ann:secret@localhost:10000")
+print(by_http.query_transaction(id))
+"#;
+    let said = world.python(&script.replace("10000", &world.port.to_string()));
+    insta::assert_snapshot!(said);
+    assert!(manager.said().contains("wrong credentials of"));
+    assert!(!manager.said().contains("secret"));
+}

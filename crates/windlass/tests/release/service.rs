@@ -166,7 +166,7 @@ impl Drop for Service {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            println!("-- {}:\n{}", self.dir.display(), self.said());
+            eprintln!("-- {}:\n{}", self.dir.display(), self.said());
         }
     }
 }
