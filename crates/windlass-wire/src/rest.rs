@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use windlass_model::event::RunEnd;
+use windlass_model::ids::RunId;
 use windlass_model::release::whole::AgentKind;
 use windlass_model::release::{
     Advertisement, AgentName, Digest, Environment, Index, JobId, JobState, Project, ReleaseId,
@@ -199,6 +201,17 @@ pub struct AgentToken {
     pub seconds: u32,
 }
 
+/// A run that deployed a release without an installer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The run.
+    pub run: RunId,
+    /// Who ran it, where: `user@machine`.
+    pub by: String,
+    /// How it ended.
+    pub end: RunEnd,
+}
+
 /// A client of the JSON below `/api/v1`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -349,6 +362,17 @@ impl Client {
             reason: reason.to_owned(),
         };
         self.connection.post(&path, &reason).await
+    }
+
+    /// Tells of a run that deployed a release: an entry of the history of the transaction that built it.
+    pub async fn deployed(
+        &self,
+        release: &ReleaseId,
+        deployed: &Deployed,
+    ) -> Result<bool, WireError> {
+        let (project, version) = (&release.project, &release.version);
+        let path = format!("api/v1/releases/{project}/{version}/deploys");
+        self.connection.post(&path, deployed).await
     }
 
     /// What is where.

@@ -57,6 +57,14 @@ impl BehaviourConfig {
             Work::Build => "build",
             Work::Install => "install",
         };
+        if self.package == GENERATOR {
+            let hint = match registry.near_generator(&self.klass) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "your own goes into `generators/` of the installation".into(),
+            };
+            let message = format!("there is no generator `{}`; {hint}", self.klass);
+            return Failure::new(FailureKind::Input, message);
+        }
         let known: Vec<&str> = registry.behaviours(work).collect();
         let hint = match nearest(&self.klass, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

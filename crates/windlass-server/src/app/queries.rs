@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use windlass_model::event::RunEnd;
+use windlass_model::ids::RunId;
 use windlass_model::release::{
-    Advertisement, Environment, Index, Item, Job, JobId, JobState, Project, ReleaseId, Status,
-    TargetName, Transaction, TransactionId,
+    Advertisement, Effect, Environment, Index, Item, Job, JobId, JobState, Project, ReleaseId,
+    Status, TargetName, Transaction, TransactionId, Whole,
 };
 use windlass_store::{AgentState, InstalledFilter, Release, TransactionFilter};
 use windlass_wire::rest::{
-    AgentView, EnvironmentView, HistoryEntry, InstalledView, JobView, LogPart, ProjectView,
-    ReleaseView, TransactionDetail, TransactionView,
+    AgentView, Deployed, EnvironmentView, HistoryEntry, InstalledView, JobView, LogPart,
+    ProjectView, ReleaseView, TransactionDetail, TransactionView,
 };
 
 use super::requests::Requester;
@@ -324,6 +326,43 @@ impl App {
             .reject(id, &reason, &actor(who.identity, who.address))
             .await?;
         Ok(release_view(self.known_to_be(id).await?))
+    }
+
+    /// Notes a run that deployed a release, in the history of the transaction that built it.
+    pub async fn deployed(
+        &self,
+        who: Requester<'_>,
+        id: &ReleaseId,
+        deployed: Deployed,
+    ) -> AppResult<()> {
+        let release = self.known_to_be(id).await?;
+        let Some(transaction) = release.transaction else {
+            return Err(AppError::Conflict(format!(
+                "release {id} was imported: no transaction here has a history of it"
+            )));
+        };
+        let Deployed { run, by, end } = deployed;
+        let is_plain = |text: &str| text.len() <= 255 && !text.chars().any(char::is_control);
+        if RunId::new(run.as_str()).is_none() || !is_plain(&by) {
+            return Err(AppError::Malformed(
+                "`run` is the id of a run, and `by` one line of 255 bytes at most".into(),
+            ));
+        }
+        let end = match end {
+            RunEnd::Succeeded => "succeeded",
+            RunEnd::Failed => "failed",
+            RunEnd::Unknown => "ended unknown",
+            RunEnd::Interrupted => "was interrupted",
+        };
+        let entry = Effect::History {
+            actor: actor(who.identity, who.address),
+            what: "deployed",
+            detail: format!("{id} by {by}: run {run} {end}"),
+        };
+        let change = move |_: &mut Whole, _| Ok(((), vec![entry.clone()]));
+        self.store().change(&transaction, change).await?;
+        self.changed(&transaction).await;
+        Ok(())
     }
 
     /// Takes a release in, whose blobs were uploaded before.

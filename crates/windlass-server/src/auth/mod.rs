@@ -28,7 +28,7 @@ pub struct Identity {
 }
 
 /// What somebody wants to do. In words of the release system: `build`, `install`, actions of a project's own; `query`,
-/// `cancel`, `settle`, `reject`, `import`, `agents`, `reload`.
+/// `cancel`, `settle`, `reject`, `import`, `deploy` (to tell of one), `agents`, `reload`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ask<'a> {
     /// The action.

@@ -99,6 +99,8 @@ endpoints! {
     Releases: "GET" "/api/v1/releases", Access::Client("query"), get(rest::releases);
     /// Marks a release as one that must not be installed.
     RejectRelease: "POST" "/api/v1/releases/{project}/{version}/reject", Access::Client("reject"), post(rest::reject);
+    /// Tells of a run that deployed a release.
+    Deployed: "POST" "/api/v1/releases/{project}/{version}/deploys", Access::Client("deploy"), post(rest::deployed);
     /// Takes a release in, whose blobs are there.
     ImportRelease: "POST" "/api/v1/releases", Access::Client("import"), post(rest::import);
     /// A part of a release.

@@ -17,8 +17,8 @@ use windlass_model::release::{
 };
 use windlass_wire::agent::LONGEST_WAIT;
 use windlass_wire::rest::{
-    AgentToken, AgentView, EnvironmentView, HistoryEntry, InstalledView, LogPart, ProjectView,
-    Reason, ReleaseView, Settle, TransactionDetail, TransactionView,
+    AgentToken, AgentView, Deployed, EnvironmentView, HistoryEntry, InstalledView, LogPart,
+    ProjectView, Reason, ReleaseView, Settle, TransactionDetail, TransactionView,
 };
 
 use super::error::Error;
@@ -237,6 +237,24 @@ pub(super) async fn reject(
         address: &address,
     };
     Ok(Json(http.app.reject(who, &id, &reason.reason).await?))
+}
+
+pub(super) async fn deployed(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
+    Path((project, version)): Path<(String, String)>,
+    body: Body,
+) -> Answer<bool> {
+    let deployed: Deployed = body::json(body, limit(&http)).await?;
+    let id = ReleaseId::new(read(&project)?, read(&version)?);
+    let address = peer.address();
+    let who = Requester {
+        identity: &identity,
+        address: &address,
+    };
+    http.app.deployed(who, &id, deployed).await?;
+    Ok(Json(true))
 }
 
 pub(super) async fn import(

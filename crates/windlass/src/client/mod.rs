@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 mod credentials;
+pub(crate) mod releases;
 pub(crate) mod requesting;
 pub(crate) mod tables;
 pub(crate) mod watching;

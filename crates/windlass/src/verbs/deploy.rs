@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use windlass_model::config::rolling::{OnFailure, PLATFORM, RollingConfig};
+use windlass_model::event::RunEnd;
 use windlass_model::ids::{RunId, TaskId};
+use windlass_model::release::ReleaseId;
 use windlass_model::step::Level;
+use windlass_wire::rest::{Client, Deployed};
 
 use super::rollback::Rollback;
 use crate::cli::Inputs;
+use crate::client::{ManagerOptions, releases, unless_interrupted};
 use crate::ending::Ending;
 use crate::locking::Locking;
 use crate::making::{self, Made};
@@ -37,6 +41,11 @@ pub(crate) struct Deploy {
     /// Tasks of unknown end to run again, as STAGE.TASK.LINK
     #[arg(long, value_name = "TASK", num_args = 1.., requires = "resume")]
     run_again: Vec<TaskId>,
+    /// A release that a manager keeps: its packages are deployed, and the run is told there
+    #[arg(long, value_name = "PROJECT@VERSION", conflicts_with_all = ["component", "directory", "tasklist", "resume"])]
+    release: Option<ReleaseId>,
+    #[command(flatten)]
+    manager: ManagerOptions,
     #[command(flatten)]
     locking: Locking,
 }
@@ -44,14 +53,16 @@ pub(crate) struct Deploy {
 impl Deploy {
     /// Makes the tasklist, or takes that of the run that goes on, and runs it. Where the config says so, a deploy that fails
     /// is rolled back by a run of its own; the ending is that of the deploy all the same.
-    pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
+    pub(crate) async fn run(mut self, program: &Program) -> Result<(), Ending> {
+        let released = self.take(program).await?;
         let mut session = Session::start(program)?;
         session.given_config.clone_from(&self.inputs.config);
         let without = self.without.clone();
         let mut way_back = None;
         let result = self.deploy(&mut session, &mut way_back).await;
-        let failed = match (&result, session.begun.take(), way_back) {
-            (Err(Ending::Failed), Some(run), Some(config)) => Some((run, config)),
+        let begun = session.begun.take();
+        let failed = match (&result, &begun, way_back) {
+            (Err(Ending::Failed), Some(run), Some(config)) => Some((run.clone(), config)),
             _ => None,
         };
         if let Some((run, _)) = &failed {
@@ -61,11 +72,28 @@ impl Deploy {
         }
         let mut program = program.clone();
         program.common.clone_from(&session.common);
+        let by = session.surroundings.by();
         let result = session.finish(result).await;
+        if let (Some((client, release)), Some(run)) = (released, begun) {
+            tell(&client, &release, run, by, &result).await;
+        }
         if let Some((run, config)) = failed {
             roll_back(&program, &run, config, without).await;
         }
         result
+    }
+
+    /// Takes the packages of the release that is asked for, if one is. Gives the manager, to be told of the run.
+    async fn take(&mut self, program: &Program) -> Result<Option<(Client, ReleaseId)>, Ending> {
+        let Some(release) = self.release.clone() else {
+            self.manager.not_without("--release")?;
+            return Ok(None);
+        };
+        let client = self.manager.client()?;
+        let cache = program.state_dir().join("releases");
+        let packages = releases::packages(&client, &release, &cache);
+        self.inputs.component = unless_interrupted(packages).await?;
+        Ok(Some((client, release)))
     }
 
     /// Sets `way_back` to the config when a failure is to be rolled back.
@@ -91,6 +119,28 @@ impl Deploy {
         made.locking = self.locking;
         *way_back = rolls_back_by(&made);
         making::run(session, made, &self.without).await
+    }
+}
+
+/// Tells the manager of a run. That it does not hear is said, and changes nothing.
+async fn tell(
+    client: &Client,
+    release: &ReleaseId,
+    run: RunId,
+    by: String,
+    result: &Result<(), Ending>,
+) {
+    let end = match result {
+        Ok(()) => RunEnd::Succeeded,
+        Err(Ending::Unknown) => RunEnd::Unknown,
+        Err(Ending::Interrupted) => RunEnd::Interrupted,
+        Err(_) => RunEnd::Failed,
+    };
+    let deployed = Deployed { run, by, end };
+    if let Err(error) = client.deployed(release, &deployed).await {
+        say(&format!(
+            "warning: the manager does not have this run of {release}: {error}\n"
+        ));
     }
 }
 
