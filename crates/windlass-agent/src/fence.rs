@@ -24,6 +24,8 @@ const COMPACT: usize = 3 * REMEMBERED;
 /// An install that begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Begin {
+    /// The manager's cluster: transactions of different ones are not before or after each other.
+    pub cluster: String,
     /// The job.
     pub job: JobId,
     /// The lease.
@@ -36,6 +38,19 @@ pub struct Begin {
     pub target: TargetName,
     /// What.
     pub release: ReleaseId,
+}
+
+/// What has a fence of its own: a target in an environment, as one cluster knows it.
+type Place = (String, Environment, TargetName);
+
+impl Begin {
+    fn place(&self) -> Place {
+        (
+            self.cluster.clone(),
+            self.environment.clone(),
+            self.target.clone(),
+        )
+    }
 }
 
 /// How an install ended.
@@ -101,6 +116,7 @@ enum Line {
     },
     /// The highest number of a target whose jobs are forgotten.
     Fence {
+        cluster: String,
         environment: Environment,
         target: TargetName,
         sequence: u64,
@@ -121,7 +137,7 @@ struct Known {
 pub struct Fence {
     path: PathBuf,
     file: File,
-    highest: HashMap<(Environment, TargetName), u64>,
+    highest: HashMap<Place, u64>,
     jobs: HashMap<JobId, Known>,
     begun: u64,
 }
@@ -164,8 +180,7 @@ impl Fence {
     /// Records that an install begins, durably: call it before anything is done. Refused when one of a higher number was begun for the
     /// target, or of the same one: but for the same job under a later lease, which somebody wants done again.
     pub fn begin(&mut self, begin: &Begin) -> Result<(), Refused> {
-        let key = (begin.environment.clone(), begin.target.clone());
-        let highest = self.highest.get(&key).copied().unwrap_or(0);
+        let highest = self.highest.get(&begin.place()).copied().unwrap_or(0);
         let again = self.jobs.get(&begin.job).is_some_and(|known| {
             known.begin.sequence == begin.sequence && known.begin.epoch < begin.epoch
         });
@@ -233,7 +248,7 @@ impl Fence {
     fn take(&mut self, line: Line, here: bool) {
         match line {
             Line::Begin(begin) => {
-                self.raise(&begin.environment, &begin.target, begin.sequence);
+                self.raise(begin.place(), begin.sequence);
                 self.begun += 1;
                 let known = Known {
                     begin,
@@ -251,16 +266,16 @@ impl Fence {
                 }
             }
             Line::Fence {
+                cluster,
                 environment,
                 target,
                 sequence,
-            } => self.raise(&environment, &target, sequence),
+            } => self.raise((cluster, environment, target), sequence),
         }
     }
 
-    fn raise(&mut self, environment: &Environment, target: &TargetName, sequence: u64) {
-        let key = (environment.clone(), target.clone());
-        let highest = self.highest.entry(key).or_insert(0);
+    fn raise(&mut self, place: Place, sequence: u64) {
+        let highest = self.highest.entry(place).or_insert(0);
         *highest = sequence.max(*highest);
     }
 
@@ -283,8 +298,9 @@ impl Fence {
         crate::scratch::remove(&new)?;
         // It is locked before it has the name, so no other process ever holds it.
         let mut file = open(&new)?;
-        for ((environment, target), sequence) in &self.highest {
+        for ((cluster, environment, target), sequence) in &self.highest {
             let line = Line::Fence {
+                cluster: cluster.clone(),
                 environment: environment.clone(),
                 target: target.clone(),
                 sequence: *sequence,
@@ -351,6 +367,7 @@ mod tests {
 
     fn begin(job: &str, epoch: Epoch, sequence: u64, target: &str) -> Begin {
         Begin {
+            cluster: "one".into(),
             job: job.parse().unwrap(),
             epoch,
             sequence,
@@ -488,6 +505,19 @@ mod tests {
         ));
         assert_eq!(fence.probe(&"j1".parse().unwrap()), Probe::NotBegun);
         fence.begin(&begin("x", 1, many + 1, "web")).unwrap();
+    }
+
+    #[test]
+    fn clusters_count_for_themselves() {
+        let place = tempfile::tempdir().unwrap();
+        let mut fence = Fence::open(place.path()).unwrap();
+        fence.begin(&begin("a", 1, 9, "web")).unwrap();
+        let other = Begin {
+            cluster: "two".into(),
+            ..begin("b", 1, 1, "web")
+        };
+        fence.begin(&other).unwrap();
+        assert!(fence.begin(&begin("c", 1, 8, "web")).is_err());
     }
 
     #[test]

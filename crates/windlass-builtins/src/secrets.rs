@@ -27,12 +27,10 @@ type Fault = (String, &'static str);
 /// The values of `refs`. Files are relative to `base` (`~/` is `HOME` of `env`), programs run in it, without a shell,
 /// each in a process group of its own that is killed after 30 s or when the future is dropped.
 ///
-/// The future is not `Send`, as `env` may not be: await it where it was made.
-///
 /// The error has every reference that could not be had, with its reason; never a value. May be called again.
 pub async fn resolve(
     refs: &HashSet<SecretRef>,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: &(dyn Fn(&str) -> Option<String> + Sync),
     base: &Path,
 ) -> Result<Secrets, Diagnostics> {
     let mut refs: Vec<&SecretRef> = refs.iter().collect();
@@ -63,7 +61,7 @@ pub async fn resolve(
 
 async fn fetch(
     secret: &SecretRef,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: &(dyn Fn(&str) -> Option<String> + Sync),
     base: &Path,
 ) -> Result<SecretValue, Fault> {
     match secret {

@@ -180,7 +180,8 @@ service:
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let options = Options {
-            run: RunId::new(&format!("run-{}", self.runs)).unwrap(),
+            // What hosts keep is told apart by the run's id, and this machine is the host of other tests too.
+            run: RunId::new(&format!("run-{}-{}", std::process::id(), self.runs)).unwrap(),
             by: "me@here".into(),
             hosts,
             secrets: Arc::default(),

@@ -122,6 +122,8 @@ pub enum Outcome {
         /// Its table of contents.
         index: Index,
     },
+    /// An action of a project's own, which gives no release.
+    Ran,
     /// An install.
     Installed {
         /// What is where now; empty: the release is on the installer's own machine.
@@ -225,13 +227,7 @@ impl AgentClient {
         digest: &Digest,
     ) -> Result<Option<u64>, WireError> {
         let path = format!("agent/v1/blobs/{digest}?job={job}");
-        let headers = self.connection.head(&path).await?;
-        let whole = headers.get("x-windlass-have").is_some_and(|v| v == "whole");
-        let offset = headers
-            .get("x-windlass-offset")
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.parse().ok());
-        Ok((!whole).then(|| offset.unwrap_or(0)))
+        Ok(blob_offset(&self.connection.head(&path).await?))
     }
 
     /// Uploads a file as a blob, from where an earlier upload was cut off. `length`: the file's, in bytes.
@@ -259,4 +255,14 @@ impl AgentClient {
         let from = format!("agent/v1/blobs/{digest}?job={job}");
         self.connection.get_file(&from, path).await
     }
+}
+
+/// What a manager's answer says it has of a blob, as [`AgentClient::blob_offset`] gives it.
+pub(crate) fn blob_offset(headers: &http::HeaderMap) -> Option<u64> {
+    let whole = headers.get("x-windlass-have").is_some_and(|v| v == "whole");
+    let offset = headers
+        .get("x-windlass-offset")
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok());
+    (!whole).then(|| offset.unwrap_or(0))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use http::HeaderMap;
 use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -17,6 +18,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a stream of bytes may stand still.
 const STALL: Duration = Duration::from_secs(60);
+/// Bytes a second that an upload of known length makes at least.
+const SLOWEST: u64 = 32 << 10;
 /// Longest answer that is read whole, in bytes.
 const LONGEST_ANSWER: usize = 64 << 20;
 /// Bytes read from a file at once.
@@ -133,6 +136,19 @@ impl Connection {
     /// The manager's URL.
     pub fn url(&self) -> &str {
         self.base.trim_end_matches('/')
+    }
+
+    /// Whether nobody on the way can read what is sent: it is TLS, or does not leave this machine.
+    pub fn is_private(&self) -> bool {
+        let Ok(url) = reqwest::Url::parse(&self.base) else {
+            return false;
+        };
+        let host = url.host_str().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<std::net::IpAddr> = address.parse().ok();
+        url.scheme() == "https"
+            || host == "localhost"
+            || address.is_some_and(|address| address.is_loopback())
     }
 
     /// The same with another bearer token; none: as it is.
@@ -296,6 +312,35 @@ impl Connection {
         Ok(())
     }
 
+    /// `PUT` of `length` bytes as they come. An error among the chunks breaks the call off.
+    pub async fn put_chunks(&self, to: &str, length: u64, chunks: Chunks) -> Result<(), WireError> {
+        let stream = futures_util::stream::unfold(chunks, |mut chunks| async move {
+            chunks.recv().await.map(|chunk| (chunk, chunks))
+        });
+        let request = self
+            .request(Method::PUT, to)
+            .timeout(ANSWER + Duration::from_secs(length / SLOWEST))
+            .header("content-length", length)
+            .body(Body::wrap_stream(stream));
+        self.send(request).await?;
+        Ok(())
+    }
+
+    /// `GET`, its bytes to be taken as they come.
+    pub async fn download(&self, from: &str) -> Result<Download, WireError> {
+        let sent = self.send(self.request(Method::GET, from));
+        let response = match tokio::time::timeout(ANSWER, sent).await {
+            Ok(response) => response?,
+            Err(_) => {
+                let url = self.url();
+                return Err(WireError::Link(format!("{url}: no answer in time")));
+            }
+        };
+        let connection = self.clone();
+        let stream = response.bytes_stream().boxed();
+        Ok(Download { connection, stream })
+    }
+
     /// `GET` into a file, going on where the file ends.
     pub async fn get_file(&self, from: &str, path: &Path) -> Result<(), WireError> {
         let here = |e: std::io::Error| WireError::File(format!("{}: {e}", path.display()));
@@ -329,6 +374,26 @@ impl Connection {
             file.write_all(&chunk).await.map_err(here)?;
         }
         file.flush().await.map_err(here)
+    }
+}
+
+/// Bytes on their way to a manager, from another task; an error says that no more can be read.
+pub type Chunks = tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>;
+
+/// Bytes on their way from a manager.
+pub struct Download {
+    connection: Connection,
+    stream: BoxStream<'static, reqwest::Result<Bytes>>,
+}
+
+impl Download {
+    /// The next bytes; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, WireError> {
+        let next = tokio::time::timeout(STALL, self.stream.next()).await;
+        let url = self.connection.url();
+        let stalled = |_| WireError::Link(format!("{url}: the bytes stand still"));
+        let chunk = next.map_err(stalled)?.transpose();
+        chunk.map_err(|e| self.connection.link(&e))
     }
 }
 

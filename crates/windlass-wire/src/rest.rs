@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use windlass_model::release::whole::AgentKind;
 use windlass_model::release::{
-    Advertisement, AgentName, Environment, Index, JobId, JobState, Project, ReleaseId, Status,
-    TargetName, TransactionId,
+    Advertisement, AgentName, Digest, Environment, Index, JobId, JobState, Project, ReleaseId,
+    Status, TargetName, TransactionId,
 };
 
-use crate::connection::{Connection, WireError};
+use crate::agent::blob_offset;
+use crate::connection::{Chunks, Connection, Download, WireError};
 
 /// A transaction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,6 +190,15 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// What an agent needs to join, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentToken {
+    /// To be given to the agent.
+    pub token: String,
+    /// How long it can be used, in seconds.
+    pub seconds: u32,
+}
+
 /// A client of the JSON below `/api/v1`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -311,6 +321,11 @@ impl Client {
         self.connection.post(&path, &()).await
     }
 
+    /// Makes a token with which one agent may join.
+    pub async fn agent_token(&self) -> Result<AgentToken, WireError> {
+        self.connection.post("api/v1/agents/tokens", &()).await
+    }
+
     /// The releases, newest first.
     pub async fn releases(&self, project: Option<&Project>) -> Result<Vec<ReleaseView>, WireError> {
         let path = match project {
@@ -348,6 +363,43 @@ impl Client {
         self.connection
             .get(&format!("api/v1/installed?{}", query.join("&")))
             .await
+    }
+
+    /// A resource of a release. The caller verifies the digest.
+    pub async fn resource(
+        &self,
+        release: &ReleaseId,
+        target: &TargetName,
+    ) -> Result<Download, WireError> {
+        let (project, version) = (&release.project, &release.version);
+        let path = format!("api/v1/releases/{project}/{version}/{target}");
+        self.connection.download(&path).await
+    }
+
+    /// Where the upload of a blob is to begin; none: the manager has it.
+    pub async fn blob_offset(&self, digest: &Digest) -> Result<Option<u64>, WireError> {
+        let headers = self
+            .connection
+            .head(&format!("api/v1/blobs/{digest}"))
+            .await?;
+        Ok(blob_offset(&headers))
+    }
+
+    /// Uploads the rest of a blob: `length` bytes, from an offset that [`Client::blob_offset`] gave.
+    pub async fn put_blob(
+        &self,
+        digest: &Digest,
+        offset: u64,
+        length: u64,
+        chunks: Chunks,
+    ) -> Result<(), WireError> {
+        let to = format!("api/v1/blobs/{digest}?offset={offset}");
+        self.connection.put_chunks(&to, length, chunks).await
+    }
+
+    /// Takes a release in, whose blobs were uploaded before.
+    pub async fn import(&self, index: &Index) -> Result<ReleaseView, WireError> {
+        self.connection.post("api/v1/releases", index).await
     }
 
     /// The connection, for bytes.

@@ -107,9 +107,29 @@ pub(crate) enum Verb {
     Generate(verbs::generate::Generate),
     /// Start a manager, a builder or an installer
     Serve(verbs::serve::Serve),
+    /// Ask a manager for a build, an install, or another action of a project
+    Request(verbs::request::Request),
+    /// Show a transaction and its jobs
+    Status(verbs::status::Status),
+    /// Show everything that is recorded about a transaction, or the newest transactions
+    History(verbs::history::History),
+    /// Say what came of a job whose outcome is not known
+    Settle(verbs::settle::Settle),
+    /// Take a transaction back
+    Cancel(verbs::cancel::Cancel),
+    /// List a manager's projects, their targets, and who builds them
+    Projects(verbs::projects::Projects),
+    /// List a manager's environments, their targets, and who installs there
+    Environments(verbs::environments::Environments),
+    /// List releases, the newest first; mark one as rejected
+    Releases(verbs::releases::Releases),
+    /// Take a release in from an archive, or write one to an archive
+    Release(verbs::release::Release),
+    /// List a manager's builders and installers; remove or drain one; make a token for one to join with
+    Agents(verbs::agents::Agents),
     /// Print the JSON Schema of a format
     Schema(verbs::schema::Schema),
-    /// Deploy a sample service to this machine and show it answer
+    /// Deploy a sample service to this machine; build and install a project with the release system
     Quickstart(verbs::quickstart::Quickstart),
     /// Print the folder of the Python package that plugins and scripts import
     Python(verbs::python::Python),

@@ -17,6 +17,8 @@ pub(crate) enum Ending {
     Failed,
     /// Exit status 3: Windlass itself failed.
     Own(String),
+    /// Exit status 3: somebody else who was to answer did not: what, and what to do.
+    Away(Diagnostics),
     /// Exit status 4: something is not known; the digest has said what.
     Unknown,
     /// Exit status 130: the operator stopped it.
@@ -39,7 +41,7 @@ impl Ending {
         let mask = |text: &mut String| *text = secrets.mask(std::mem::take(text));
         match &mut self {
             Self::Own(message) => mask(message),
-            Self::Input(diagnostics) => {
+            Self::Input(diagnostics) | Self::Away(diagnostics) => {
                 for diagnostic in &mut diagnostics.0 {
                     mask(&mut diagnostic.message);
                     diagnostic.hint.iter_mut().for_each(mask);
@@ -55,7 +57,7 @@ impl Ending {
         ExitCode::from(match self {
             Self::Failed => 1,
             Self::Input(_) => 2,
-            Self::Own(_) => 3,
+            Self::Own(_) | Self::Away(_) => 3,
             Self::Unknown => 4,
             Self::Interrupted => 130,
         })
@@ -65,7 +67,7 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Input(diagnostics) => diagnostics.fmt(f),
+            Self::Input(diagnostics) | Self::Away(diagnostics) => diagnostics.fmt(f),
             Self::Own(message) => writeln!(f, "error: Windlass itself failed: {message}"),
             Self::Interrupted => writeln!(f, "interrupted"),
             Self::Failed | Self::Unknown => Ok(()),

@@ -4,6 +4,7 @@
 mod access;
 mod choice;
 mod cli;
+mod client;
 mod ending;
 mod given;
 mod installation;

@@ -228,6 +228,7 @@ fn every_command_works_on_a_real_host() {
         ),
         ("disable_loadbalancer", lb.clone(), "changed"),
         ("enable_loadbalancer", lb.clone(), "changed"),
+        ("check_loadbalancer", lb.clone(), "unchanged"),
         (
             "deploy_and_restart",
             merged(
@@ -248,6 +249,36 @@ fn every_command_works_on_a_real_host() {
             "cleanup",
             json!({"path": "@DIR@/host/webapps", "filespec": "shop_*", "keepversions": 1}),
             "changed",
+        ),
+        (
+            "checkout",
+            json!({"vcs": "directory", "url": "@DIR@/tree/shop_1.0", "directory": "@DIR@/host/source", "revision_file": "@DIR@/host/revision"}),
+            "changed",
+        ),
+        (
+            "source_version",
+            json!({"source": "@DIR@/host/source", "output": "@DIR@/host/version", "revision_file": "@DIR@/host/revision"}),
+            "changed",
+        ),
+        (
+            "collect",
+            json!({"source": "@DIR@/host/source", "files": ["."], "destination": "@DIR@/host/collected", "archive": "zip"}),
+            "changed",
+        ),
+        (
+            "replacedirectory",
+            json!({"source": "@DIR@/host/source", "destination": "@DIR@/host/placed"}),
+            "changed",
+        ),
+        (
+            "putfile",
+            json!({"source": "local/greeting.j2", "destination": "@DIR@/host/put"}),
+            "changed",
+        ),
+        (
+            "installed_version",
+            json!({"install_location": "@DIR@/host", "service": "nothing"}),
+            "unchanged",
         ),
         (
             "removefile",

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use windlass_engine::interrupt::Interrupt;
-use windlass_model::release::{Digest, InstallSpec, JobId, JobSpec};
+use windlass_model::release::{BuildSpec, Digest, InstallSpec, JobId, JobSpec};
 use windlass_model::step::Level;
 use windlass_wire::agent::{AgentClient, Finish, Given, Outcome};
 use windlass_wire::connection::WireError;
@@ -23,13 +23,13 @@ const TRIES: u32 = 20;
 /// Does a job. Every way out tells the manager, except where the manager said that the job is somebody else's.
 pub(super) async fn run(
     shared: &Shared,
-    client: AgentClient,
+    (client, cluster): (AgentClient, &str),
     given: Given,
     interrupt: Interrupt,
     lease: Duration,
 ) {
     let Given { job, epoch, spec } = given;
-    if let Err(error) = start(&client, &job, epoch, lease).await {
+    if let Err(error) = start(shared, &client, &job, epoch, lease).await {
         return shared.log(Level::Warning, &format!("job {job} is not begun: {error}"));
     }
     shared.log(Level::Info, &format!("job {job} begins: {}", what(&spec)));
@@ -44,6 +44,7 @@ pub(super) async fn run(
         tokio::spawn(async move { log::follow(client, (job, epoch), &path, end).await })
     };
     let work = Work {
+        cluster,
         job: &job,
         epoch,
         log: &path,
@@ -51,12 +52,21 @@ pub(super) async fn run(
     };
     let (outcome, keep) = perform(shared, &client, &spec, work).await;
     drop(keep);
+    let given_back = shared.is_stopping()
+        && matches!(
+            (&spec, &outcome),
+            (JobSpec::Build(_), Outcome::Failed { .. })
+        );
     ended.send_replace(true);
     let _ = sending.await;
     let _ = tokio::fs::remove_file(&path).await;
+    if given_back {
+        let message = format!("job {job} is stopped, and built anew once its lease is over");
+        return shared.log(Level::Warning, &message);
+    }
     let level = match &outcome {
         Outcome::Failed { .. } | Outcome::Unknown { .. } => Level::Error,
-        Outcome::Built { .. } | Outcome::Installed { .. } => Level::Info,
+        Outcome::Built { .. } | Outcome::Ran | Outcome::Installed { .. } => Level::Info,
     };
     shared.log(level, &format!("job {job}: {}", told(&outcome)));
     finish(shared, &client, &job, Finish { epoch, outcome }).await;
@@ -64,7 +74,10 @@ pub(super) async fn run(
 
 fn what(spec: &JobSpec) -> String {
     match spec {
-        JobSpec::Build(build) => format!("build of {}", build.project),
+        JobSpec::Build(build) => match &build.generator {
+            None => format!("build of {}", build.project),
+            Some(generator) => format!("{generator} on the source of {}", build.project),
+        },
         JobSpec::Install(install) => format!(
             "install of {} into {} in {}",
             install.release, install.target, install.environment
@@ -75,6 +88,7 @@ fn what(spec: &JobSpec) -> String {
 fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Built { index } => format!("built {}", index.release()),
+        Outcome::Ran => "done".into(),
         Outcome::Installed { .. } => "installed".into(),
         Outcome::Failed { why, .. } => format!("failed: {why}"),
         Outcome::Unknown { why } => format!("unknown: {why}"),
@@ -83,6 +97,7 @@ fn told(outcome: &Outcome) -> String {
 
 /// Says that it begins. Only an answer gives the right to; it is asked for until the lease is over.
 async fn start(
+    shared: &Shared,
     client: &AgentClient,
     job: &JobId,
     epoch: u64,
@@ -92,7 +107,9 @@ async fn start(
     loop {
         let asked = timeout_at(end, client.start(job, epoch)).await;
         match asked {
-            Ok(Err(error)) if error.is_passing() && Instant::now() + PAUSE < end => {
+            Ok(Err(error))
+                if error.is_passing() && !shared.is_stopping() && Instant::now() + PAUSE < end =>
+            {
                 sleep(PAUSE).await
             }
             Ok(answer) => return answer,
@@ -111,7 +128,7 @@ async fn finish(shared: &Shared, client: &AgentClient, job: &JobId, finish: Fini
     loop {
         match client.finish(job, &finish).await {
             Ok(()) => return,
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_passing() && !shared.is_stopping() => {
                 if !told {
                     let message =
                         format!("job {job}: its end is not heard, and is told again: {error}");
@@ -132,31 +149,31 @@ async fn finish(shared: &Shared, client: &AgentClient, job: &JobId, finish: Fini
 
 type Kept = Option<Box<dyn Send + Sync>>;
 
+fn failed(why: String) -> Outcome {
+    Outcome::Failed {
+        why,
+        rows: Vec::new(),
+    }
+}
+
 async fn perform(
     shared: &Shared,
     client: &AgentClient,
     spec: &JobSpec,
     work: Work<'_>,
 ) -> (Outcome, Kept) {
-    let failed = |why: String| Outcome::Failed {
-        why,
-        rows: Vec::new(),
-    };
     let job = work.job.clone();
     match spec {
-        JobSpec::Build(build) => match shared.agent.worker.build(build, work).await {
-            Err(why) => (failed(why), None),
-            Ok(built) => match upload(client, &job, &built).await {
-                Ok(()) => (Outcome::Built { index: built.index }, Some(built.keep)),
-                Err(why) => (
-                    failed(format!("the release cannot be uploaded: {why}")),
-                    Some(built.keep),
-                ),
+        JobSpec::Build(build) => match &build.generator {
+            None => release(shared, client, build, work).await,
+            Some(generator) => match shared.agent.worker.act(build, generator, work).await {
+                Ok(()) => (Outcome::Ran, None),
+                Err(why) => (failed(why), None),
             },
         },
         JobSpec::Install(install) => {
             let directory = shared.agent.directory.join("resources").join(job.as_str());
-            let fetched = fetch(client, &job, install, &directory).await;
+            let fetched = fetch(shared, client, &job, install, &directory).await;
             let outcome = match fetched {
                 Err(why) => failed(format!("the resource cannot be fetched: {why}")),
                 Ok(resource) => match shared.agent.worker.install(install, &resource, work).await {
@@ -171,7 +188,31 @@ async fn perform(
     }
 }
 
-async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result<(), WireError> {
+/// Builds, and uploads what was built.
+async fn release(
+    shared: &Shared,
+    client: &AgentClient,
+    build: &BuildSpec,
+    work: Work<'_>,
+) -> (Outcome, Kept) {
+    let job = work.job.clone();
+    let built = match shared.agent.worker.build(build, work).await {
+        Ok(built) => built,
+        Err(why) => return (failed(why), None),
+    };
+    let outcome = match upload(shared, client, &job, &built).await {
+        Ok(()) => Outcome::Built { index: built.index },
+        Err(why) => failed(format!("the release cannot be uploaded: {why}")),
+    };
+    (outcome, Some(built.keep))
+}
+
+async fn upload(
+    shared: &Shared,
+    client: &AgentClient,
+    job: &JobId,
+    built: &BuiltFiles,
+) -> Result<(), WireError> {
     for (target, path) in &built.files {
         let Some(item) = built.index.targets.get(target) else {
             continue;
@@ -185,7 +226,7 @@ async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result
                     error @ (WireError::Link(_)
                     | WireError::Unavailable(_)
                     | WireError::Superseded(_)),
-                ) if tries < TRIES => {
+                ) if tries < TRIES && !shared.is_stopping() => {
                     let _ = error;
                     tries += 1;
                     sleep(PAUSE).await;
@@ -199,6 +240,7 @@ async fn upload(client: &AgentClient, job: &JobId, built: &BuiltFiles) -> Result
 
 /// Fetches the resource of an install and verifies it.
 async fn fetch(
+    shared: &Shared,
     client: &AgentClient,
     job: &JobId,
     spec: &InstallSpec,
@@ -220,7 +262,7 @@ async fn fetch(
     loop {
         match client.get_blob(job, &spec.resource.digest, &path).await {
             Ok(()) => break,
-            Err(error) if error.is_passing() && tries < TRIES => {
+            Err(error) if error.is_passing() && tries < TRIES && !shared.is_stopping() => {
                 tries += 1;
                 sleep(PAUSE).await;
             }

@@ -1,6 +1,7 @@
 //! The loop of one manager.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub(super) async fn serve(
         client: AgentClient::new(connection),
         in_hand: InHand::default(),
         jobs: JoinSet::new(),
+        longest_pause: LONGEST_PAUSE,
         shared,
     };
     let mut looping = looping;
@@ -55,6 +57,7 @@ struct Loop {
     client: AgentClient,
     in_hand: InHand,
     jobs: JoinSet<()>,
+    longest_pause: Duration,
 }
 
 /// Why a registration ended.
@@ -110,7 +113,7 @@ impl Loop {
                         told = why;
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(self.longest_pause);
                 }
             }
         }
@@ -158,6 +161,8 @@ impl Loop {
         self.revoke(&registered.drop);
         self.probe(&registered.probe).await;
         let renew = (registered.lease_seconds / 3).clamp(1, IDLE_POLL);
+        // A manager that is back hears of what goes on here before the leases of that are over.
+        self.longest_pause = LONGEST_PAUSE.min(Duration::from_secs(u64::from(renew)));
         let mut pause = FIRST_PAUSE;
         let mut freed = self.shared.freed.subscribe();
         loop {
@@ -183,7 +188,7 @@ impl Loop {
             match polled {
                 Ok(polled) => {
                     pause = FIRST_PAUSE;
-                    self.take(polled, registered.lease_seconds).await;
+                    self.take(polled, &registered).await;
                 }
                 Err(WireError::Superseded(why)) => return Over::Replaced(why),
                 Err(WireError::Denied(_)) => return Over::Again,
@@ -193,8 +198,8 @@ impl Loop {
                         self.shared.log(Level::Warning, &message);
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    if pause == LONGEST_PAUSE {
+                    pause = (pause * 2).min(self.longest_pause);
+                    if pause == self.longest_pause {
                         return Over::Again;
                     }
                 }
@@ -233,16 +238,13 @@ impl Loop {
         }
     }
 
-    async fn take(&mut self, polled: Polled, lease_seconds: u32) {
+    async fn take(&mut self, polled: Polled, registered: &Registered) {
         self.revoke(&polled.revoked);
         self.probe(&polled.probe).await;
         for given in polled.jobs {
-            // Another manager's job may have taken the slot: the lease runs out, and the job goes to somebody else.
-            let Ok(permit) = self.shared.slots.clone().try_acquire_owned() else {
-                continue;
-            };
             let (interrupter, interrupt) = interrupt();
-            let lease = Duration::from_secs(u64::from(lease_seconds));
+            let lease = Duration::from_secs(u64::from(registered.lease_seconds));
+            let cluster = registered.cluster.clone();
             if let Ok(mut in_hand) = self.in_hand.lock() {
                 in_hand.insert(given.job.clone(), (given.epoch, interrupter));
             }
@@ -253,7 +255,11 @@ impl Loop {
             );
             self.jobs.spawn(async move {
                 let job = given.job.clone();
-                errand::run(&shared, client, given, interrupt, lease).await;
+                // Another manager's job may have taken the slot: then this one is held until there is one.
+                let permit = shared.slots.clone().acquire_owned().await;
+                if interrupt.times() == 0 {
+                    errand::run(&shared, (client, &cluster), given, interrupt, lease).await;
+                }
                 if let Ok(mut in_hand) = in_hand.lock() {
                     in_hand.remove(&job);
                 }
@@ -265,6 +271,7 @@ impl Loop {
 
     /// Stops what runs, and waits for it.
     async fn end(mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
         if let Ok(in_hand) = self.in_hand.lock() {
             for (_, interrupter) in in_hand.values() {
                 // Twice: at once.

@@ -10,6 +10,7 @@ mod manager;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
@@ -48,6 +49,8 @@ pub enum InstallEnd {
 
 /// Where a job's work goes on.
 pub struct Work<'a> {
+    /// The cluster of the manager that it is for.
+    pub cluster: &'a str,
     /// Its id.
     pub job: &'a JobId,
     /// Its lease.
@@ -63,6 +66,8 @@ pub struct Work<'a> {
 pub trait Worker: Send + Sync {
     /// Builds. An error is why it failed.
     async fn build(&self, spec: &BuildSpec, work: Work<'_>) -> Result<BuiltFiles, String>;
+    /// Runs a generator's tasklist on the source, for an action of the project's own. An error is why it failed.
+    async fn act(&self, spec: &BuildSpec, generator: &str, work: Work<'_>) -> Result<(), String>;
     /// Installs a resource, whose digest was verified. Must refuse what its own fence says is old.
     async fn install(&self, spec: &InstallSpec, resource: &Path, work: Work<'_>) -> InstallEnd;
     /// What its own journal knows of a job that it does not have in hand.
@@ -96,6 +101,8 @@ struct Shared {
     slots: Arc<Semaphore>,
     /// Changes whenever a slot comes free.
     freed: watch::Sender<u64>,
+    /// Whether it is told to stop.
+    stopping: AtomicBool,
 }
 
 impl Agent {
@@ -122,6 +129,7 @@ impl Agent {
             incarnation,
             slots,
             freed: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
             agent: self,
         });
         let mut loops = JoinSet::new();
@@ -134,6 +142,10 @@ impl Agent {
 }
 
 impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     fn log(&self, level: Level, message: &str) {
         (self.agent.log)(level, message);
     }

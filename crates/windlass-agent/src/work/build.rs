@@ -1,5 +1,5 @@
 //! A build: the source is checked out, its version told, the behaviour's tasklist run, all in one run; then the resources
-//! are gathered.
+//! are gathered. An action of a project's own is the same without version and resources.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,39 @@ impl Built {
 /// Builds in a directory of its own, of which nothing but the resources is left afterwards, and nothing after a failure. Doing it
 /// again is safe: it begins anew. Dropping the future leaves running programs alone; interrupt the job instead.
 pub async fn build(work: &BuildWork, tools: &Tools, job: Job) -> Result<Built, Failure> {
+    let (scratch, done) = in_scratch(work, tools, job, Gives::Release).await?;
+    match done {
+        Some((index, files)) => Ok(Built {
+            index,
+            files,
+            scratch,
+        }),
+        None => Err(Failure::new(FailureKind::Own, "the build gave no release")),
+    }
+}
+
+/// Runs the tasklist of a generator on the source, as [`build`] does, but makes no release: nothing is left.
+pub async fn act(work: &BuildWork, tools: &Tools, job: Job) -> Result<(), Failure> {
+    let (scratch, _) = in_scratch(work, tools, job, Gives::Nothing).await?;
+    let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+    Ok(())
+}
+
+/// What comes of a tasklist on the source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gives {
+    Release,
+    Nothing,
+}
+
+type Release = (Index, BTreeMap<TargetName, PathBuf>);
+
+async fn in_scratch(
+    work: &BuildWork,
+    tools: &Tools,
+    job: Job,
+    gives: Gives,
+) -> Result<(Scratch, Option<Release>), Failure> {
     let request = Request::read(&work.spec.request).map_err(|refused| match refused {
         Refused::Malformed(why) | Refused::Rejected(why) => Failure::new(FailureKind::Input, why),
     })?;
@@ -64,17 +97,13 @@ pub async fn build(work: &BuildWork, tools: &Tools, job: Job) -> Result<Built, F
     let scratch = Scratch::new(&tools.work, &name)
         .map_err(|e| Failure::own("the directory of the job cannot be made", e))?;
     let runner = Runner::start(tools, job, scratch.path()).await;
-    let built = run(work, tools, &request, &runner, scratch.path()).await;
-    if let Err(failure) = &built {
+    let done = run(work, tools, &request, &runner, (scratch.path(), gives)).await;
+    if let Err(failure) = &done {
         runner.say(Level::Error, COMPONENT, &failure.message);
     }
     runner.finish().await;
-    match built {
-        Ok((index, files)) => Ok(Built {
-            index,
-            files,
-            scratch,
-        }),
+    match done {
+        Ok(release) => Ok((scratch, release)),
         Err(failure) => {
             // A large tree takes its time.
             let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
@@ -88,8 +117,8 @@ async fn run(
     tools: &Tools,
     request: &Request,
     runner: &Runner<'_>,
-    directory: &Path,
-) -> Result<(Index, BTreeMap<TargetName, PathBuf>), Failure> {
+    (directory, gives): (&Path, Gives),
+) -> Result<Option<Release>, Failure> {
     let facts = BuildFacts {
         transaction: work.spec.transaction.clone(),
         project: work.spec.project.clone(),
@@ -104,19 +133,33 @@ async fn run(
         .map_err(|e| Failure::own("the directory of resources cannot be made", e))?;
     let behaviour = work.behaviour.find(&tools.registry, Work::Build)?;
     let config = config_of(behaviour.name(), &work.behaviour.config, BUILD_KEY, &facts)?;
-    let before = vec![first_stage(work, request, &facts)?];
+    let before = vec![first_stage(work, request, &facts, gives)?];
     let tasklist = runner.generate(&*behaviour, config, before).await?;
     runner.run(&tasklist, None).await?;
-    let (source, revision) = (facts.source.clone(), read_line(&facts.revision_file)?);
+    if gives == Gives::Nothing {
+        return Ok(None);
+    }
+    let release = gather(work, facts).await?;
+    let message = format!(
+        "Built {} for {} targets",
+        release.0.release(),
+        release.1.len()
+    );
+    runner.say(Level::Info, COMPONENT, &message);
+    Ok(Some(release))
+}
+
+/// What the build left.
+async fn gather(work: &BuildWork, facts: BuildFacts) -> Result<Release, Failure> {
+    let (source, revision) = (facts.source, read_line(&facts.revision_file)?);
     let version = read_line(&facts.version_file)?;
     let version: Version = version.parse().map_err(|why| {
         let what = "the file with the version";
         Failure::new(FailureKind::Failed, format!("{what}: {why}"))
     })?;
-    let targets = facts.targets.clone();
     let found = tokio::task::spawn_blocking(move || {
         let _ = crate::scratch::remove(&source);
-        resources::find(&facts.resources, &targets)
+        resources::find(&facts.resources, &facts.targets)
     })
     .await
     .map_err(|e| Failure::own("the resources could not be read", e))??;
@@ -132,13 +175,16 @@ async fn run(
         index.targets.insert(target.clone(), item);
         files.insert(target, path);
     }
-    let message = format!("Built {} for {} targets", index.release(), files.len());
-    runner.say(Level::Info, COMPONENT, &message);
     Ok((index, files))
 }
 
-/// Checks out, then tells the version.
-fn first_stage(work: &BuildWork, request: &Request, facts: &BuildFacts) -> Result<Stage, Failure> {
+/// Checks out, then tells the version of what becomes a release.
+fn first_stage(
+    work: &BuildWork,
+    request: &Request,
+    facts: &BuildFacts,
+    gives: Gives,
+) -> Result<Stage, Failure> {
     let config = &work.behaviour.config;
     let said = |key: &str| {
         config
@@ -174,10 +220,12 @@ fn first_stage(work: &BuildWork, request: &Request, facts: &BuildFacts) -> Resul
         args: Map::from_iter(args),
         ..Task::default()
     };
+    let mut chain = vec![checkout];
+    chain.extend((gives == Gives::Release).then_some(version));
     Ok(Stage {
         name: "Check out".into(),
         concurrency: 1,
-        jobs: vec![TaskJob::Chain(vec![checkout, version])],
+        jobs: vec![TaskJob::Chain(chain)],
         ..Stage::default()
     })
 }

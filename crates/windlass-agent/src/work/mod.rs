@@ -26,7 +26,7 @@ use windlass_model::release::JobId;
 use windlass_model::release::job::Epoch;
 
 pub use behaviour::BehaviourConfig;
-pub use build::{BuildWork, Built, build};
+pub use build::{BuildWork, Built, act, build};
 pub use install::{InstallFailed, InstallWork, Installed, Row, TargetConfig, install, versions};
 pub use source::{SourceConfig, VcsKind};
 

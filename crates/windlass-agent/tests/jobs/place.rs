@@ -160,6 +160,7 @@ impl Place {
                 project: "shop".parse().unwrap(),
                 targets: targets.iter().map(|t| t.parse().unwrap()).collect(),
                 request: data,
+                generator: None,
             },
             source: source.clone(),
             behaviour: behaviour.clone(),

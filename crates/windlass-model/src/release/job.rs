@@ -89,6 +89,10 @@ pub struct BuildSpec {
     pub targets: Vec<TargetName>,
     /// The client's request data, unchanged.
     pub request: Map<String, Value>,
+    /// For an action of the project's own: the generator whose tasklist is run on the source, and which makes no release. None: a
+    /// build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
 }
 
 /// An install of one resource by one installer.

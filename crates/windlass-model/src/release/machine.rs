@@ -268,6 +268,40 @@ pub fn built(
     Ok(effects)
 }
 
+/// An action of a project's own, which a builder does, succeeded. It gives no release.
+pub fn ran(
+    whole: &mut Whole,
+    id: &JobId,
+    (name, address): (&AgentName, &str),
+    epoch: Epoch,
+    now: Micros,
+) -> Changed {
+    let action = whole.transaction.action.clone();
+    if matches!(action.as_str(), "build" | "install") {
+        return Err(Refusal::Illegal(format!(
+            "job {id} is a {action}: it gives a release"
+        )));
+    }
+    let job = held(whole, id, name, epoch)?;
+    match (job.kind, job.state) {
+        (AgentKind::Builder, JobState::Started) => {}
+        (AgentKind::Builder, JobState::Done) => return Ok(Vec::new()),
+        (AgentKind::Builder, _) => return Err(Refusal::Superseded),
+        (AgentKind::Installer, _) => {
+            return Err(Refusal::Illegal(format!("job {id} is no action")));
+        }
+    }
+    settle_job(job, JobState::Done, Some(action.clone()));
+    let actor = agent(AgentKind::Builder, name, address);
+    let mut effects = vec![history(&actor, "action completed", action)];
+    let over = match whole.transaction.cancelled {
+        true => End::Cancelled,
+        false => End::Done,
+    };
+    effects.extend(end(whole, over, None, now));
+    Ok(effects)
+}
+
 /// One job of an install that is planned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
@@ -599,6 +633,7 @@ pub fn probed(
             job.lease_until = Some(now.saturating_add(lease));
         }
         Verdict::Running { .. } => return Err(Refusal::Superseded),
+        Verdict::Unknown { why } if job.result.as_ref() == Some(&why) => return Ok(Vec::new()),
         Verdict::Unknown { why } => {
             job.result = Some(why.clone());
             return Ok(vec![history(&actor, "unknown", format!("{who}: {why}"))]);

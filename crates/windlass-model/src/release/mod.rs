@@ -10,6 +10,7 @@ pub mod index;
 pub mod job;
 pub mod machine;
 pub mod request;
+pub mod rollback;
 pub mod rollout;
 pub mod transaction;
 pub mod whole;

@@ -1,19 +1,21 @@
 //! What agents do: they ask for work, begin it, end it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Refusal, Verdict};
 use windlass_model::release::{
     Advertisement, AgentKind, AgentName, BuildSpec, Digest, Epoch, Index, InstallSpec, Job, JobId,
-    JobSpec, Micros, Request, TransactionId, Version, Whole,
+    JobSpec, JobState, Micros, Request, TransactionId, Version, Whole,
 };
 use windlass_model::step::Level;
 use windlass_store::{ChangeError, InstalledFilter, Upload};
 use windlass_wire::agent::{Finish, Given, Held, LONGEST_WAIT, Outcome, Poll, Polled};
 
 use super::agents::MOST_HELD;
+use super::rollback::with_owed;
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
@@ -36,6 +38,7 @@ fn report(
 ) -> machine::Changed {
     match outcome {
         Outcome::Built { index } => machine::built(whole, id, who, epoch, index, now),
+        Outcome::Ran => machine::ran(whole, id, who, epoch, now),
         Outcome::Installed { rows } => machine::installed(whole, id, who, epoch, rows, now),
         Outcome::Failed { why, rows } => machine::failed(whole, id, who, epoch, (&why, rows), now),
         Outcome::Unknown { why } => machine::unknown(whole, id, who, epoch, &why, now),
@@ -66,6 +69,7 @@ impl App {
             woken.as_mut().enable();
             let agent = self.newest(login, &poll).await?;
             polled.probe = self.to_probe(login, &poll.held).await?;
+            polled.probe.retain(|job| !self.was_asked(job));
             if poll.free > 0 {
                 polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
             }
@@ -123,6 +127,7 @@ impl App {
             };
             match self.store().change(&transaction, change).await {
                 Ok(true) => {}
+                Err(ChangeError::Refused(_)) if self.goes_on(login, job, epoch).await? => {}
                 Ok(false) | Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {
                     revoked.push(job.clone());
                 }
@@ -130,6 +135,50 @@ impl App {
             }
         }
         Ok(revoked)
+    }
+
+    /// Whether a job that counts as unknown, since nothing was heard of its installer, goes on there after all.
+    async fn goes_on(&self, login: &AgentLogin, job: &JobId, epoch: Epoch) -> AppResult<bool> {
+        let Some((transaction, found)) = self.store().job(job).await? else {
+            return Ok(false);
+        };
+        if found.state != JobState::Unknown || found.epoch != epoch {
+            return Ok(false);
+        }
+        let lease = self.lease();
+        let (id, name) = (job.clone(), login.name.clone());
+        let change = move |whole: &mut Whole, now| {
+            let verdict = Verdict::Running { epoch };
+            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            Ok(((), effects))
+        };
+        match self.store().change(&transaction, change).await {
+            Ok(()) => {
+                self.inner.wake.transaction(&transaction);
+                Ok(true)
+            }
+            // Another install has the target by now, and waits for this one to be settled: let it end.
+            Err(ChangeError::Busy { .. }) => Ok(true),
+            Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+        self.inner
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the installer was asked since it registered, and does not know either.
+    fn was_asked(&self, job: &JobId) -> bool {
+        self.asked().contains(job)
+    }
+
+    /// It may be asked again.
+    pub(super) fn forget_asked(&self, job: &JobId) {
+        self.asked().remove(job);
     }
 
     /// Jobs of an installer whose outcome is not known here.
@@ -222,7 +271,22 @@ impl App {
             project: transaction.project.clone(),
             targets: self.targets_of(whole)?,
             request: transaction.request.clone(),
+            generator: self.generator_of(whole)?,
         })
+    }
+
+    /// The generator of an action of a project's own; none for a build.
+    fn generator_of(&self, whole: &Whole) -> AppResult<Option<String>> {
+        let (project, action) = (&whole.transaction.project, &whole.transaction.action);
+        if matches!(action.as_str(), "build" | "install") {
+            return Ok(None);
+        }
+        let settings = self.settings();
+        let actions = settings.projects.get(project).map(|known| &known.actions);
+        let generator = actions.and_then(|actions| actions.get(action)).cloned();
+        let gone =
+            || AppError::Conflict(format!("project {project} has no action {action} any more"));
+        generator.map(Some).ok_or_else(gone)
     }
 
     /// The targets that a transaction is about: those of its project, or the components that were asked for.
@@ -294,6 +358,7 @@ impl App {
             .cloned()
             .collect();
         let probe = self.to_probe(login, held).await?;
+        probe.iter().for_each(|job| self.forget_asked(job));
         Ok((keep, drop, probe))
     }
 
@@ -352,9 +417,11 @@ impl App {
                 index.version = self.free_version(index).await?;
             }
             let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
-            let told = outcome.clone();
+            let (told, settings) = (outcome.clone(), self.settings());
             let change = move |whole: &mut Whole, now| {
+                let before = whole.transaction.phase;
                 let effects = report(whole, &id, (&name, &from), epoch, told.clone(), now)?;
+                let effects = with_owed(&settings, before, whole, effects);
                 Ok((whole.clone(), effects))
             };
             let refused = match self.store().change(&transaction, change).await {
@@ -376,6 +443,7 @@ impl App {
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(())
     }
 
@@ -463,15 +531,23 @@ impl App {
     ) -> AppResult<()> {
         let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
+        match verdict {
+            Verdict::Unknown { .. } => self.asked().insert(job.clone()),
+            _ => self.asked().remove(job),
+        };
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
+        let settings = self.settings();
         let change = move |whole: &mut Whole, now| {
+            let before = whole.transaction.phase;
             let effects = machine::probed(whole, &id, (&name, &from), verdict.clone(), now, lease)?;
+            let effects = with_owed(&settings, before, whole, effects);
             Ok((whole.clone(), effects))
         };
         let whole = self.store().change(&transaction, change).await?;
         self.told(&whole);
         self.wake_agents_of(&whole);
         self.changed(&transaction).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(())
     }
 

@@ -4,17 +4,19 @@ mod agents;
 mod jobs;
 mod queries;
 mod requests;
+mod rollback;
 mod route;
 mod schedule;
 mod sight;
 mod wake;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use windlass_model::release::machine::Refusal;
-use windlass_model::release::{Actor, Micros, TransactionId};
+use windlass_model::release::{Actor, JobId, Micros, TransactionId};
 use windlass_model::step::Level;
 use windlass_store::{Blobs, ChangeError, FileError, Logs, Store, StoreError};
 
@@ -42,6 +44,12 @@ struct Inner {
     reload: Reload,
     log: Log,
     wake: Wake,
+    /// Transactions whose answers went out, which is not written down yet.
+    delivered: Mutex<Vec<TransactionId>>,
+    /// Held while that is written down.
+    writing: tokio::sync::Mutex<()>,
+    /// Jobs of which their installer has said that it does not know either.
+    asked: Mutex<HashSet<JobId>>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -151,6 +159,9 @@ impl App {
                 reload: parts.reload,
                 log: parts.log,
                 wake: Wake::default(),
+                delivered: Mutex::default(),
+                writing: tokio::sync::Mutex::default(),
+                asked: Mutex::default(),
                 stopping: tokio::sync::watch::Sender::new(false),
             }),
         })

@@ -12,6 +12,7 @@ use windlass_model::step::Level;
 use windlass_store::{Begun, InstalledFilter, NewBuild, NewTransaction};
 use windlass_wire::rest::{Requested, TransactionView};
 
+use super::rollback::with_owed;
 use super::route::{KnownRelease, Routed, route};
 use super::{App, AppError, AppResult, actor, micros, queries};
 use crate::auth::{Ask, Identity};
@@ -40,6 +41,7 @@ impl App {
         who: Requester<'_>,
         data: Map<String, Value>,
     ) -> AppResult<Requested> {
+        self.write_delivered().await;
         let read = match Request::read(&data) {
             Ok(request) => Ok(request),
             Err(Refused::Malformed(why)) => return Err(AppError::Malformed(why)),
@@ -78,10 +80,9 @@ impl App {
                 status.as_str()
             ),
         );
-        if !known {
-            self.wake_builders(&transaction.project).await;
-            self.changed(&transaction.id).await;
-        }
+        // A known one too: whoever asked for it first may have gone before anybody was told.
+        self.wake_builders(&transaction.project).await;
+        self.changed(&transaction.id).await;
         Ok(Requested {
             transaction: transaction.id.clone(),
             status,
@@ -151,10 +152,30 @@ impl App {
         }))
     }
 
-    /// The answer to a request went out: the same request is a new one from now on. What fails is logged.
-    pub async fn answered(&self, id: &TransactionId) {
-        if let Err(error) = self.store().answered(id).await {
-            self.log(Level::Warning, &format!("{id}: {error}"));
+    /// The answers to requests went out: the same request is a new one from now on. Must be called in a runtime.
+    pub fn answered(&self, ids: Vec<TransactionId>) {
+        let mut delivered = self.inner.delivered.lock();
+        delivered
+            .as_mut()
+            .unwrap_or_else(|poisoned| poisoned.get_mut())
+            .extend(ids);
+        drop(delivered);
+        let app = self.clone();
+        tokio::spawn(async move { app.write_delivered().await });
+    }
+
+    /// Writes down which answers went out. When it ends, all that had gone out before it began is written. What fails is
+    /// logged.
+    async fn write_delivered(&self) {
+        let _turn = self.inner.writing.lock().await;
+        let delivered = match self.inner.delivered.lock() {
+            Ok(mut delivered) => std::mem::take(&mut *delivered),
+            Err(poisoned) => std::mem::take(&mut *poisoned.into_inner()),
+        };
+        for id in delivered {
+            if let Err(error) = self.store().answered(&id).await {
+                self.log(Level::Warning, &format!("{id}: {error}"));
+            }
         }
     }
 
@@ -197,12 +218,15 @@ impl App {
         settled: machine::Settled,
     ) -> AppResult<TransactionView> {
         self.may_act(who, "settle", id).await?;
+        self.forget_asked(job);
         let (actor, job, deadline) = (
             who.actor(),
             job.clone(),
             micros(self.settings().install_deadline),
         );
+        let settings = self.settings();
         let change = move |whole: &mut windlass_model::release::Whole, now: i64| {
+            let before = whole.transaction.phase;
             let effects = machine::settle(
                 whole,
                 &job,
@@ -211,11 +235,13 @@ impl App {
                 now,
                 now.saturating_add(deadline),
             )?;
+            let effects = with_owed(&settings, before, whole, effects);
             Ok((whole.clone(), effects))
         };
         let whole = self.store().change(id, change).await?;
         self.wake_agents_of(&whole);
         self.changed(id).await;
+        self.roll_back_if_owed(&whole.transaction).await;
         Ok(queries::view(&whole.transaction))
     }
 

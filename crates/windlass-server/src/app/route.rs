@@ -50,7 +50,7 @@ pub(super) fn route(
             settings.projects.keys().map(Project::as_str),
         ));
     };
-    let installs = request.environment.is_some() && request.action != "build";
+    let installs = request.environment.is_some() && request.action == "install";
     if !matches!(request.action.as_str(), "build" | "install")
         && !known.actions.contains_key(&request.action)
     {
@@ -61,6 +61,14 @@ pub(super) fn route(
             "project {project} has no action {:?}; it has {}",
             request.action,
             names.join(", ")
+        ));
+    }
+    if request.action != "install"
+        && let Wanted::Release(id) = &request.wanted
+    {
+        return Err(format!(
+            "{id} is built already: `release` can be installed, and `{}` takes a source",
+            request.action
         ));
     }
     let wanted = targets(request, known)?;

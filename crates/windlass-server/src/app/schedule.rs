@@ -1,13 +1,14 @@
 //! What happens without anybody asking: leases expire, installs are planned.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windlass_model::release::machine::{self, Planned};
 use windlass_model::release::rollout::waves;
-use windlass_model::release::{JobId, TransactionId, Whole};
+use windlass_model::release::{AgentName, JobId, TransactionId, Whole};
 use windlass_model::step::Level;
 use windlass_store::ChangeError;
 
+use super::rollback::with_owed;
 use super::route::installers;
 use super::{App, AppResult, micros};
 
@@ -19,8 +20,15 @@ impl App {
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
+        if let Err(error) = self.roll_back_owed().await {
+            let message = format!("it is not known which rollbacks are owed: {error}");
+            self.log(Level::Error, &message);
+        }
+        let begun = Instant::now();
         while !*stopping.borrow() {
-            match self.turn().await {
+            // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
+            let expires = begun.elapsed() >= self.settings().lease;
+            match self.turn(expires).await {
                 Ok(()) => told = false,
                 Err(error) if !told => {
                     told = true;
@@ -41,11 +49,17 @@ impl App {
         self.inner.stopping.send_replace(true);
     }
 
-    async fn turn(&self) -> AppResult<()> {
-        let now = self.store().now().await?;
-        for id in self.store().due(now).await? {
-            let change = |whole: &mut Whole, now| {
+    async fn turn(&self, expires: bool) -> AppResult<()> {
+        let due = match expires {
+            true => self.store().due(self.store().now().await?).await?,
+            false => Vec::new(),
+        };
+        for id in due {
+            let settings = self.settings();
+            let change = move |whole: &mut Whole, now| {
+                let before = whole.transaction.phase;
                 let effects = machine::tick(whole, now);
+                let effects = with_owed(&settings, before, whole, effects);
                 Ok(((whole.clone(), !effects.is_empty()), effects))
             };
             let (whole, changed) = self.store().change(&id, change).await?;
@@ -54,6 +68,7 @@ impl App {
                 self.wake_agents_of(&whole);
                 self.wake_builders(&whole.transaction.project).await;
                 self.inner.wake.transaction(&id);
+                self.roll_back_if_owed(&whole.transaction).await;
             }
         }
         for id in self.store().waiting().await? {
@@ -84,6 +99,7 @@ impl App {
         let agents = self.known_agents().await?;
         let wanted = windlass_model::release::Request::read(&transaction.request).ok();
         let components = wanted.and_then(|request| request.components);
+        let places = self.places_of(transaction).await?;
         let mut installs = Vec::new();
         let mut missing = Vec::new();
         for target in release.index.targets.keys() {
@@ -91,17 +107,27 @@ impl App {
                 continue;
             }
             let before = installs.len();
-            let of = installers(environment, target, &agents).filter(|agent| !agent.draining);
+            let acts = |agent: &AgentName| match &places {
+                None => true,
+                Some(places) => places.contains(&(target.clone(), agent.clone())),
+            };
+            let of = installers(environment, target, &agents)
+                .filter(|agent| !agent.draining && acts(&agent.name));
             installs.extend(of.map(|agent| (target.clone(), agent.name.clone())));
             if installs.len() == before {
                 missing.push(target.to_string());
             }
         }
         if !missing.is_empty() {
-            let why = format!(
-                "no installer advertises {} in environment {environment} any more",
-                missing.join(", ")
-            );
+            let missing = missing.join(", ");
+            let why = match places {
+                None => format!(
+                    "no installer advertises {missing} in environment {environment} any more"
+                ),
+                Some(_) => format!(
+                    "of {missing} nothing is left to take back: it was installed over, or its installer is gone"
+                ),
+            };
             let change = move |whole: &mut Whole, now| {
                 let effects = machine::unroutable(whole, &why, now)?;
                 Ok((whole.clone(), effects))

@@ -144,8 +144,13 @@ pub(super) async fn has_blob(
     http.app
         .may_see_blob(&login, &of.job, &digest, false)
         .await?;
+    had(&http, &digest).await
+}
+
+/// How much of a blob there is: whole, or where an upload stands.
+pub(super) async fn had(http: &Http, digest: &Digest) -> Result<Response, Error> {
     let mut headers = HeaderMap::new();
-    match http.app.blob_offset(&digest).await? {
+    match http.app.blob_offset(digest).await? {
         None => headers.insert(HAVE, HeaderValue::from_static("whole")),
         Some(offset) => headers.insert(OFFSET, HeaderValue::from(offset)),
     };

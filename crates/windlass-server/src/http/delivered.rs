@@ -57,11 +57,6 @@ impl Drop for Delivered {
         if self.bytes.is_some() {
             return;
         }
-        let (app, requested) = (self.app.clone(), std::mem::take(&mut self.requested));
-        tokio::spawn(async move {
-            for id in requested {
-                app.answered(&id).await;
-            }
-        });
+        self.app.answered(std::mem::take(&mut self.requested));
     }
 }

@@ -103,6 +103,8 @@ endpoints! {
     ImportRelease: "POST" "/api/v1/releases", Access::Client("import"), post(rest::import);
     /// A part of a release.
     ReleaseBlob: "GET" "/api/v1/releases/{project}/{version}/{target}", Access::Client("query"), get(rest::release_blob);
+    /// How much of a blob there is, for a release that is imported then.
+    HasImportBlob: "HEAD" "/api/v1/blobs/{digest}", Access::Client("import"), head(rest::has_import_blob);
     /// Takes a blob in, for a release that is imported then.
     ImportBlob: "PUT" "/api/v1/blobs/{digest}", Access::Client("import"), put(rest::import_blob);
     /// What is where.

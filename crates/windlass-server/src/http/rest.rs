@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use windlass_model::release::{
     AgentKind, AgentName, Digest, Environment, Index, JobId, Project, ReleaseId, TargetName,
@@ -17,8 +17,8 @@ use windlass_model::release::{
 };
 use windlass_wire::agent::LONGEST_WAIT;
 use windlass_wire::rest::{
-    AgentView, EnvironmentView, HistoryEntry, InstalledView, LogPart, ProjectView, Reason,
-    ReleaseView, Settle, TransactionDetail, TransactionView,
+    AgentToken, AgentView, EnvironmentView, HistoryEntry, InstalledView, LogPart, ProjectView,
+    Reason, ReleaseView, Settle, TransactionDetail, TransactionView,
 };
 
 use super::error::Error;
@@ -207,16 +207,9 @@ pub(super) async fn resume_agent(
     of_agent(&http, path, false).await
 }
 
-/// What an agent needs to join.
-#[derive(Serialize)]
-pub(super) struct Token {
-    token: String,
-    seconds: u32,
-}
-
-pub(super) async fn agent_token(State(http): State<Http>) -> Answer<Token> {
+pub(super) async fn agent_token(State(http): State<Http>) -> Answer<AgentToken> {
     let (token, seconds) = http.app.agent_token().await?;
-    Ok(Json(Token { token, seconds }))
+    Ok(Json(AgentToken { token, seconds }))
 }
 
 pub(super) async fn releases(
@@ -278,6 +271,13 @@ pub(super) async fn release_blob(
         (CONTENT_DISPOSITION, disposition),
     ];
     Ok((headers, body::stream(reader)).into_response())
+}
+
+pub(super) async fn has_import_blob(
+    State(http): State<Http>,
+    Path(digest): Path<String>,
+) -> Result<Response, Error> {
+    super::agent::had(&http, &read(&digest)?).await
 }
 
 pub(super) async fn import_blob(

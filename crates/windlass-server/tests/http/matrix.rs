@@ -86,6 +86,7 @@ fn of_endpoint(endpoint: Endpoint) -> Row {
         | Endpoint::RejectRelease
         | Endpoint::ImportRelease
         | Endpoint::ImportBlob
+        | Endpoint::HasImportBlob
         | Endpoint::Reload => ADMIN,
         // tokens are wanted on loopback too
         Endpoint::Register => [401, 401, 401, 401, 401, 401, 200, 401, 401],

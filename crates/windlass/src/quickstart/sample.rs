@@ -36,7 +36,7 @@ pub(crate) fn write(root: &Path, binary: &Path, address: &str) -> Result<Sample,
                     "the path {} holds characters that the sample cannot quote",
                     path.display()
                 ),
-                "name another directory with --root",
+                "name another directory: windlass quickstart DIRECTORY",
             )
         })
     };
@@ -81,7 +81,9 @@ fn package(path: &Path, binary: &str, address: &str, version: &str) -> io::Resul
     let start = format!(
         "#!/bin/sh\n# Starts the sample; the first argument is its pid file.\n\
          nohup '{binary}' quickstart --serve {address} {version} </dev/null >/dev/null 2>&1 &\n\
-         echo $! > \"$1\"\n"
+         echo $! > \"$1\"\n\
+         # So that the first check finds it up.\n\
+         sleep 0.2\n"
     );
     let stop = "#!/bin/sh\n# Stops the sample; the first argument is its pid file.\n\
                 [ -f \"$1\" ] || exit 0\n\

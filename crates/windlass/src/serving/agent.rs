@@ -11,7 +11,7 @@ use windlass_agent::service::{Agent as Service, Worker};
 use windlass_agent::work::{TargetConfig, Tools};
 use windlass_builtins::generators::GeneratorHelp;
 use windlass_builtins::hosts::HostsOptions;
-use windlass_builtins::plugins::{Plugins, Settings as PluginSettings};
+use windlass_builtins::plugins::{Plugins, Settings as PluginSettings, load_all};
 use windlass_engine::registry::{Registry, Work};
 use windlass_model::SecretRef;
 use windlass_model::installation::Agent;
@@ -23,7 +23,7 @@ use windlass_wire::connection::{Connection, Login};
 use super::behaviours::behaviour;
 use super::build::{Builder, Recipe};
 use super::install::Installer;
-use super::{Asked, Signals, Speech, references, secrets};
+use super::{Asked, Manner, Orders, Speech, references, secrets};
 use crate::ending::Ending;
 use crate::installation::{Place, load_builder, load_installer};
 use crate::program::Program;
@@ -33,6 +33,7 @@ pub(crate) async fn serve_builder(
     program: &Program,
     place: Place,
     name: &str,
+    manner: Manner,
 ) -> Result<(), Ending> {
     let (setup, told) = load_builder(&place, name)?;
     let agent = &setup.host.agent;
@@ -41,6 +42,7 @@ pub(crate) async fn serve_builder(
         &place,
         &agent.service.logging,
         ("Builder", "builder.log"),
+        manner.aloud,
     )?;
     speech.warn(&told);
     let mut wanted = HashSet::new();
@@ -69,7 +71,8 @@ pub(crate) async fn serve_builder(
             tools: kit.tools(),
             recipes,
         };
-        kit.serve(agent, advertisement, Arc::new(worker)).await
+        kit.serve(agent, advertisement, Arc::new(worker), manner.orders)
+            .await
     };
     let result = served.await;
     speech.end().await;
@@ -81,6 +84,7 @@ pub(crate) async fn serve_installer(
     program: &Program,
     place: Place,
     name: &str,
+    manner: Manner,
 ) -> Result<(), Ending> {
     let (setup, told) = load_installer(&place, name)?;
     let agent = &setup.installer.agent;
@@ -89,6 +93,7 @@ pub(crate) async fn serve_installer(
         &place,
         &agent.service.logging,
         ("Installer", "installer.log"),
+        manner.aloud,
     )?;
     speech.warn(&told);
     let mut wanted = HashSet::new();
@@ -128,10 +133,15 @@ pub(crate) async fn serve_installer(
         })?;
         let worker = Installer {
             tools: kit.tools(),
+            turns: targets
+                .keys()
+                .map(|key| (key.clone(), tokio::sync::Mutex::default()))
+                .collect(),
             targets,
             fence: Mutex::new(fence),
         };
-        kit.serve(agent, advertisement, Arc::new(worker)).await
+        kit.serve(agent, advertisement, Arc::new(worker), manner.orders)
+            .await
     };
     let result = served.await;
     speech.end().await;
@@ -142,7 +152,6 @@ pub(crate) async fn serve_installer(
 struct Kit<'a> {
     place: &'a Place,
     speech: &'a Speech,
-    signals: Signals,
     registry: Registry,
     plugins: Arc<Plugins>,
     directory: PathBuf,
@@ -158,7 +167,6 @@ impl<'a> Kit<'a> {
         speech: &'a Speech,
         mut wanted: HashSet<SecretRef>,
     ) -> Result<Kit<'a>, Ending> {
-        let signals = Signals::listen()?;
         wanted.extend(agent.token.clone());
         let secrets = secrets(wanted, &place.root, &speech.events).await?;
         let token = agent.token.as_ref().and_then(|token| secrets.get(token));
@@ -194,10 +202,11 @@ impl<'a> Kit<'a> {
         });
         let mut registry = program.registry();
         windlass_builtins::behaviours::register(&mut registry);
+        // Generators and commands of the installation's own, for its tasklists.
+        load_all(&mut registry, &plugins, std::slice::from_ref(&root)).await?;
         Ok(Self {
             place,
             speech,
-            signals,
             plugins,
             token,
             tools: Tools {
@@ -251,6 +260,7 @@ impl<'a> Kit<'a> {
         agent: &Agent,
         advertisement: Advertisement,
         worker: Arc<dyn Worker>,
+        mut orders: Orders,
     ) -> Result<(), Ending> {
         for (path, error) in scratch::sweep(&self.directory) {
             let message = format!(
@@ -299,7 +309,7 @@ impl<'a> Kit<'a> {
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(service.serve(stopped));
         loop {
-            match self.signals.next().await {
+            match orders.next().await {
                 Asked::Stop => break,
                 Asked::Reload => self.speech.say(
                     Level::Warning,

@@ -6,7 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use windlass_agent::service::{BuiltFiles, InstallEnd, Work as Errand, Worker};
 use windlass_agent::work::{
-    BehaviourConfig, BuildWork, Job, Limits, SourceConfig, Tools, VcsKind, build, run_id,
+    BehaviourConfig, BuildWork, Job, Limits, SourceConfig, Tools, VcsKind, act, build, run_id,
 };
 use windlass_model::Text;
 use windlass_model::installation::{self, ReleaseBuilder, Vcs, VersionFrom};
@@ -15,6 +15,9 @@ use windlass_model::release::{BuildSpec, InstallSpec, JobId, Project};
 
 use super::joblog;
 use crate::installation::Place;
+
+/// The package of the generators that an action may name.
+const GENERATOR: &str = "windlass.generator";
 
 /// How a project is built.
 pub(super) struct Recipe {
@@ -53,6 +56,25 @@ impl Recipe {
                 disk: limits.disk,
             },
         }
+    }
+}
+
+impl Recipe {
+    fn work(&self, spec: &BuildSpec) -> BuildWork {
+        BuildWork {
+            spec: spec.clone(),
+            source: self.source.clone(),
+            behaviour: self.behaviour.clone(),
+        }
+    }
+
+    fn job(&self, errand: Errand<'_>) -> Result<Job, String> {
+        Ok(Job {
+            run: run_id(errand.job, errand.epoch).ok_or("no random numbers")?,
+            sinks: vec![joblog::sink(errand.log)?],
+            interrupt: errand.interrupt,
+            limits: self.limits,
+        })
     }
 }
 
@@ -97,24 +119,18 @@ pub(super) struct Builder {
     pub(super) recipes: BTreeMap<Project, Recipe>,
 }
 
+impl Builder {
+    fn recipe(&self, spec: &BuildSpec) -> Result<&Recipe, String> {
+        let recipe = self.recipes.get(&spec.project);
+        recipe.ok_or_else(|| format!("project {} is not configured here", spec.project))
+    }
+}
+
 #[async_trait]
 impl Worker for Builder {
     async fn build(&self, spec: &BuildSpec, errand: Errand<'_>) -> Result<BuiltFiles, String> {
-        let recipe = self
-            .recipes
-            .get(&spec.project)
-            .ok_or_else(|| format!("project {} is not configured here", spec.project))?;
-        let work = BuildWork {
-            spec: spec.clone(),
-            source: recipe.source.clone(),
-            behaviour: recipe.behaviour.clone(),
-        };
-        let job = Job {
-            run: run_id(errand.job, errand.epoch).ok_or("no random numbers")?,
-            sinks: vec![joblog::sink(errand.log)?],
-            interrupt: errand.interrupt,
-            limits: recipe.limits,
-        };
+        let recipe = self.recipe(spec)?;
+        let (work, job) = (recipe.work(spec), recipe.job(errand)?);
         let built = build(&work, &self.tools, job)
             .await
             .map_err(|e| e.to_string())?;
@@ -123,6 +139,20 @@ impl Worker for Builder {
             files: built.files.clone(),
             keep: Box::new(built),
         })
+    }
+
+    async fn act(
+        &self,
+        spec: &BuildSpec,
+        generator: &str,
+        errand: Errand<'_>,
+    ) -> Result<(), String> {
+        let recipe = self.recipe(spec)?;
+        let mut work = recipe.work(spec);
+        work.behaviour.package = GENERATOR.into();
+        work.behaviour.klass = generator.to_owned();
+        let acted = act(&work, &self.tools, recipe.job(errand)?).await;
+        acted.map_err(|e| e.to_string())
     }
 
     async fn install(&self, _: &InstallSpec, _: &Path, _: Errand<'_>) -> InstallEnd {

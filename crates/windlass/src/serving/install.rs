@@ -23,6 +23,8 @@ pub(super) struct Installer {
     pub(super) tools: Tools,
     pub(super) targets: BTreeMap<(Environment, TargetName), TargetConfig>,
     pub(super) fence: Mutex<Fence>,
+    /// Held during an install into a target: several managers may ask for one at once.
+    pub(super) turns: BTreeMap<(Environment, TargetName), tokio::sync::Mutex<()>>,
 }
 
 impl Installer {
@@ -32,6 +34,7 @@ impl Installer {
 
     async fn begin(&self, spec: &InstallSpec, errand: &Errand<'_>) -> Result<(), String> {
         let begin = Begin {
+            cluster: errand.cluster.to_owned(),
             job: errand.job.clone(),
             epoch: errand.epoch,
             sequence: spec.sequence,
@@ -67,6 +70,10 @@ impl Worker for Installer {
         Err("an installer builds nothing".into())
     }
 
+    async fn act(&self, _: &BuildSpec, _: &str, _: Errand<'_>) -> Result<(), String> {
+        Err("an installer does no actions of projects".into())
+    }
+
     async fn install(&self, spec: &InstallSpec, resource: &Path, errand: Errand<'_>) -> InstallEnd {
         let refused = |why: String| InstallEnd::Failed(why, Vec::new());
         let key = (spec.environment.clone(), spec.target.clone());
@@ -82,6 +89,10 @@ impl Worker for Installer {
         let sink = match joblog::sink(errand.log) {
             Ok(sink) => sink,
             Err(why) => return refused(why),
+        };
+        let _turn = match self.turns.get(&key) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
         };
         if let Err(why) = self.begin(spec, &errand).await {
             return refused(why);

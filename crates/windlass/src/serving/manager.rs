@@ -21,7 +21,7 @@ use windlass_server::http::{Bounds, Tls, serve};
 use windlass_server::settings::{EnvironmentSettings, ProjectSettings, Reload, Settings};
 use windlass_store::{Options, Store, StoreError, StoreUrl};
 
-use super::{Asked, Signals, Speech, references, references_of, secrets};
+use super::{Asked, Manner, Orders, Speech, references, references_of, secrets};
 use crate::ending::Ending;
 use crate::installation::{ManagerSetup, Place, load_manager};
 use crate::program::Program;
@@ -40,12 +40,19 @@ pub(crate) async fn serve_manager(
     program: &Program,
     place: Place,
     name: &str,
+    manner: Manner,
 ) -> Result<(), Ending> {
     let (setup, told) = load_manager(&place, name)?;
     let logging = &setup.manager.service.logging;
-    let speech = Speech::start(program, &place, logging, ("Manager", "manager.log"))?;
+    let speech = Speech::start(
+        program,
+        &place,
+        logging,
+        ("Manager", "manager.log"),
+        manner.aloud,
+    )?;
     speech.warn(&told);
-    let result = run(program, &setup, &speech, name).await;
+    let result = run(program, &setup, &speech, (name, manner.orders)).await;
     speech.end().await;
     result
 }
@@ -54,9 +61,8 @@ async fn run(
     program: &Program,
     setup: &ManagerSetup,
     speech: &Speech,
-    name: &str,
+    (name, mut orders): (&str, Orders),
 ) -> Result<(), Ending> {
-    let mut signals = Signals::listen()?;
     let secrets = secrets(wanted(setup), &setup.place.root, &speech.events).await?;
     let plugins = plugins(program, speech)?;
     let settings = settings(setup, &secrets, &plugins)?;
@@ -116,7 +122,7 @@ async fn run(
         Level::Info,
         &format!("listening on {scheme}://{}", serving.address),
     );
-    while let Asked::Reload = signals.next().await {
+    while let Asked::Reload = orders.next().await {
         if let Err(error) = app.reload() {
             let message = format!("the settings stay as they were: {error}");
             speech.say(Level::Error, &message);

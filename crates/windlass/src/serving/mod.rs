@@ -6,6 +6,7 @@ mod build;
 mod install;
 mod joblog;
 mod manager;
+mod orders;
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::secrets::Secrets;
@@ -33,8 +33,9 @@ use crate::surroundings::variable;
 
 pub(crate) use agent::{serve_builder, serve_installer};
 pub(crate) use manager::serve_manager;
+pub(crate) use orders::{Asked, Handle, Manner, Orders};
 
-/// The log of a service: standard error, and a file of the installation.
+/// The log of a service: a file of the installation, and standard error.
 pub(crate) struct Speech {
     pub(crate) events: Events,
     component: &'static str,
@@ -42,12 +43,13 @@ pub(crate) struct Speech {
 }
 
 impl Speech {
-    /// Begins to log.
+    /// Begins to log; to standard error when it is `aloud`.
     fn start(
         program: &Program,
         place: &Place,
         logging: &Logging,
         (component, file): (&'static str, &str),
+        aloud: bool,
     ) -> Result<Self, Ending> {
         let verbosity = match (program.common.quiet, program.common.verbose, logging.level) {
             (true, ..) | (_, false, Level::Warning | Level::Error) => Verbosity::Quiet,
@@ -65,11 +67,16 @@ impl Speech {
         let mut options = fs::OpenOptions::new();
         let file = options.create(true).append(true).open(folder.join(file));
         let kept = Log::new(file.map_err(wrong)?, verbosity, TimeZone::system());
-        let shown: Box<dyn Sink> = match program.common.log_format {
-            LogFormat::Json => Box::new(JsonLines(std::io::stderr())),
-            LogFormat::Text => Box::new(Log::new(std::io::stderr(), verbosity, TimeZone::system())),
-        };
-        let (events, dispatcher) = Events::start(vec![Box::new(kept), shown]);
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(kept)];
+        if aloud {
+            sinks.push(match program.common.log_format {
+                LogFormat::Json => Box::new(JsonLines(std::io::stderr())),
+                LogFormat::Text => {
+                    Box::new(Log::new(std::io::stderr(), verbosity, TimeZone::system()))
+                }
+            });
+        }
+        let (events, dispatcher) = Events::start(sinks);
         Ok(Self {
             events,
             component,
@@ -93,38 +100,6 @@ impl Speech {
     async fn end(self) {
         self.events.end().await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(10), self.dispatcher).await;
-    }
-}
-
-/// The signals that services hear.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-/// What a service is asked to do.
-enum Asked {
-    Stop,
-    Reload,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Ending> {
-        let wrong = |e| Ending::own("signals cannot be heard", e);
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(wrong)?,
-            terminate: signal(SignalKind::terminate()).map_err(wrong)?,
-            hang_up: signal(SignalKind::hangup()).map_err(wrong)?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hang_up.recv() => Asked::Reload,
-        }
     }
 }
 

@@ -1,20 +1,30 @@
 //! The verbs, one a file: its arguments and what it does.
 
+pub(crate) mod agents;
+pub(crate) mod cancel;
 pub(crate) mod commands;
 pub(crate) mod completions;
 pub(crate) mod deploy;
+pub(crate) mod environments;
 pub(crate) mod generate;
 pub(crate) mod generators;
+pub(crate) mod history;
 pub(crate) mod hosts;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod projects;
 pub(crate) mod python;
 pub(crate) mod quickstart;
+pub(crate) mod release;
+pub(crate) mod releases;
+pub(crate) mod request;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod service;
+pub(crate) mod settle;
+pub(crate) mod status;
 pub(crate) mod where_is;

@@ -1,4 +1,4 @@
-//! `windlass quickstart`: the main job on this machine, from nothing, in seconds.
+//! `windlass quickstart`: the main job, and the release system, on this machine, from nothing, in seconds.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,16 +10,18 @@ use crate::ending::Ending;
 use crate::making;
 use crate::output::{print, say};
 use crate::program::Program;
-use crate::quickstart::{sample, server};
+use crate::quickstart::release::{self, Services};
+use crate::quickstart::{installations, sample, server};
+use crate::serving::{Asked, Orders};
 use crate::session::Session;
 
-/// Deploys a sample service to this machine and shows it answer
+/// Deploys a sample service to this machine, then has the release system build and install a project
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
     /// Where everything goes [default: a new directory in the temporary one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(value_name = "DIRECTORY")]
     root: Option<PathBuf>,
-    /// Stop the service and end, instead of leaving it up
+    /// Stop everything and end, instead of staying up until Ctrl-C
     #[arg(long)]
     once: bool,
     /// What the sample service itself runs
@@ -28,20 +30,30 @@ pub(crate) struct Quickstart {
 }
 
 impl Quickstart {
-    /// Deploys two releases of the sample, one over the other.
+    /// Does both, and stays up.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         if let Some([address, version]) = self.serve.as_deref() {
             return server::serve(address, version).await;
         }
         let root = self.root(program)?;
-        let binary =
-            std::env::current_exe().map_err(|e| Ending::own("the path of this program", e))?;
-        let address = server::free_address().await?;
-        let sample = sample::write(&root, &binary, &address)?;
         say(&format!(
             "Everything of this goes below {}\n",
             root.display()
         ));
+        say("\n== One: a deploy. A sample service, twice, on this machine.\n");
+        let config = self.sample(program, &root).await?;
+        say(
+            "\n== Two: the release system. A manager, a builder and an installer, in this process.\n",
+        );
+        let released = self.release(program, &root, &config).await;
+        let stopped = stop(program, &config).await;
+        released.and(stopped)
+    }
+
+    /// Deploys two releases of the sample, one over the other. Gives its config.
+    async fn sample(&self, program: &Program, root: &Path) -> Result<PathBuf, Ending> {
+        let address = server::free_address().await?;
+        let sample = sample::write(root, &program.surroundings.binary, &address)?;
         for (version, package) in &sample.packages {
             say(&format!(
                 "\n$ windlass deploy --config {} --component {}\n",
@@ -57,22 +69,47 @@ impl Quickstart {
                 )));
             }
         }
-        if self.once {
-            return stop(program, &sample.config).await;
-        }
+        Ok(sample.config)
+    }
+
+    /// Has the project `template` built and installed; then stays up, unless it is for once.
+    async fn release(&self, program: &Program, root: &Path, config: &Path) -> Result<(), Ending> {
+        let mut orders = Orders::of_signals()?;
+        let made = installations::write(program, root).await?;
+        let mut services = Services::start(program, &made).await?;
+        let source = match &made.repository {
+            Some(repository) => format!("the git repository {}", repository.display()),
+            None => "a plain directory, since there is no git".into(),
+        };
         say(&format!(
-            "\nThe service stays up. Go on with\n\
-             \x20 windlass plan --config {0} --component {1} --redeploy --show\n\
-             \x20 windlass runs show\n\
-             \x20 windlass service stop sample --config {0}\n",
-            sample.config.display(),
-            sample
-                .packages
-                .last()
-                .map(|(_, p)| p.display().to_string())
-                .unwrap_or_default(),
+            "\nThe manager listens on {}. Project `template`, from {source}, into `test`:\n\n",
+            made.url
         ));
-        Ok(())
+        let asked = tokio::select! {
+            asked = services.request() => asked,
+            () = stopped(&mut orders) => Err(Ending::Interrupted),
+        };
+        if asked.is_ok() {
+            say("\nInstalled:\n");
+            release::show_files(&made.installer.path("install_base"))?;
+            release::say_python(&made.url);
+        }
+        if asked.is_ok() && !self.once {
+            say(&format!(
+                "\nEverything stays up until Ctrl-C. Meanwhile, elsewhere:\n\
+                 \x20   windlass plan --config {0} --directory {1} --redeploy --show\n\
+                 \x20   windlass where --config {0}\n\
+                 \x20   windlass runs show\n",
+                config.display(),
+                root.join("releases").display()
+            ));
+            tokio::select! {
+                () = stopped(&mut orders) => {}
+                ending = services.broken() => return Err(ending),
+            }
+        }
+        let ended = services.stop().await;
+        asked.and(ended)
     }
 
     fn root(&self, program: &Program) -> Result<PathBuf, Ending> {
@@ -85,11 +122,16 @@ impl Quickstart {
         std::fs::create_dir_all(&root).map_err(|e| {
             Ending::input(
                 format!("{} cannot be made: {e}", root.display()),
-                "name another with --root",
+                "name another directory: windlass quickstart DIRECTORY",
             )
         })?;
         Ok(root)
     }
+}
+
+/// Waits for an order to stop; there is nothing to read again.
+async fn stopped(orders: &mut Orders) {
+    while orders.next().await != Asked::Stop {}
 }
 
 async fn deploy(program: &Program, config: &Path, package: &Path) -> Result<(), Ending> {

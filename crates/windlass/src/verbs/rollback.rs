@@ -1,5 +1,7 @@
 //! `windlass rollback`: the hosts that a run changed go back to what ran well before.
 
+mod managed;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,8 +14,10 @@ use windlass_model::HostName;
 use windlass_model::diagnostic::Diagnostic;
 use windlass_model::event::What;
 use windlass_model::ids::RunId;
+use windlass_model::release::{Environment, Project};
 use windlass_model::step::Level;
 
+use crate::client::ManagerOptions;
 use crate::ending::Ending;
 use crate::locking::{Locking, Stale};
 use crate::making::{self, Made};
@@ -24,6 +28,8 @@ use crate::session::Session;
 use crate::site::{self, Site};
 
 /// Puts the hosts that a run changed back to what ran well before
+///
+/// With --project and --env the manager puts back what it had installed there before, and is watched while it does.
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
     /// Which run, or the beginning of its id; the one that changed any of the hosts last if left out
@@ -44,7 +50,27 @@ pub(crate) struct Rollback {
     without: Vec<String>,
     #[command(flatten)]
     locking: Locking,
+    /// Put back what the manager had installed of this project before
+    #[arg(long, requires = "env", conflicts_with_all = HOSTS_ONLY)]
+    project: Option<Project>,
+    /// In this environment
+    #[arg(long, value_name = "ENVIRONMENT", requires = "project")]
+    env: Option<Environment>,
+    #[command(flatten)]
+    manager: ManagerOptions,
 }
+
+/// Options that say something about hosts of a config.
+const HOSTS_ONLY: [&str; 8] = [
+    "run",
+    "config",
+    "across_migrations",
+    "hosts",
+    "hostgroups",
+    "without",
+    "wait",
+    "lock_lease",
+];
 
 impl Rollback {
     /// Of a run that failed here.
@@ -57,11 +83,19 @@ impl Rollback {
             chosen: site::Chosen::default(),
             without,
             locking: Locking::default(),
+            project: None,
+            env: None,
+            manager: ManagerOptions::default(),
         }
     }
 
     /// Asks the hosts what the run did there, and takes it back. Works from any machine.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
+        if let (Some(project), Some(environment)) = (&self.project, &self.env) {
+            let what = (project, environment);
+            return managed::back(program, &self.manager, what, self.show).await;
+        }
+        self.manager.not_without("--project and --env")?;
         let mut session = Session::start(program)?;
         session.given_config.clone_from(&self.config);
         let result = self.run_in(&mut session).await;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::ending::Ending;
 use crate::installation::{DEFAULT_NAME, Place};
 use crate::program::Program;
-use crate::serving::{serve_builder, serve_installer, serve_manager};
+use crate::serving::{Manner, Orders, serve_builder, serve_installer, serve_manager};
 
 /// Start a manager, a builder or an installer
 #[derive(Debug, Args)]
@@ -41,10 +41,14 @@ impl Serve {
     /// Serves until SIGTERM or Ctrl-C.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
         let place = Place::new(&self.directory, self.path.as_deref())?;
+        let manner = Manner {
+            orders: Orders::of_signals()?,
+            aloud: true,
+        };
         match self.kind {
-            Kind::Manager => serve_manager(program, place, &self.name).await,
-            Kind::Builder => serve_builder(program, place, &self.name).await,
-            Kind::Installer => serve_installer(program, place, &self.name).await,
+            Kind::Manager => serve_manager(program, place, &self.name, manner).await,
+            Kind::Builder => serve_builder(program, place, &self.name, manner).await,
+            Kind::Installer => serve_installer(program, place, &self.name, manner).await,
         }
     }
 }

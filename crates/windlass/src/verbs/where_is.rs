@@ -1,5 +1,7 @@
 //! `windlass where`: which release is on which host, since when, and who put it there.
 
+mod managed;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -8,8 +10,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use windlass_builtins::generators::rolling::look::{Found, Said, look};
+use windlass_model::release::{Environment, Project};
 use windlass_model::step::Level;
 
+use crate::client::ManagerOptions;
 use crate::ending::Ending;
 use crate::output::{print, print_json};
 use crate::program::Program;
@@ -17,6 +21,8 @@ use crate::session::Session;
 use crate::site::{self, Site};
 
 /// Shows which release is on which host, since when, and who put it there
+///
+/// Asks the hosts of the config; with --project or --env the manager.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
     /// Only these services
@@ -30,6 +36,14 @@ pub(crate) struct Where {
     /// Print JSON: an array of objects
     #[arg(long)]
     json: bool,
+    /// What the manager has put where of this project
+    #[arg(long, conflicts_with_all = ["services", "hosts", "hostgroups", "config"])]
+    project: Option<Project>,
+    /// What the manager has put into this environment
+    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["services", "hosts", "hostgroups", "config"])]
+    env: Option<Environment>,
+    #[command(flatten)]
+    manager: ManagerOptions,
 }
 
 /// A service on a host.
@@ -66,6 +80,11 @@ struct Row {
 impl Where {
     /// Asks all hosts at once and prints what they say. Exit status 1 when none of them answered.
     pub(crate) async fn run(self, program: &Program) -> Result<(), Ending> {
+        if self.project.is_some() || self.env.is_some() {
+            let (project, environment) = (self.project.as_ref(), self.env.as_ref());
+            return managed::show(&self.manager, project, environment, self.json).await;
+        }
+        self.manager.not_without("--project or --env")?;
         let mut session = Session::start(program)?;
         let result = self.run_in(&mut session).await;
         session.finish(result).await

@@ -5,6 +5,13 @@ line='
 need() {
   command -v "$1" >/dev/null 2>&1 || fail "this host has no $1, which $archive needs"
 }
+# Why a program failed: the last that it said, for which a full disk has no room.
+why() {
+  last=$(grep -v '^ *$' "$temp/said" | tail -n 1)
+  free=$(df -Pk "$temp" 2>/dev/null | awk 'NR == 2 { print $4 }')
+  [ "${free:-1000}" -ge 16 ] || last="No space left on the disk${last:+: $last}"
+  printf '%s\n' "$last"
+}
 refuse() {
   fail "refused, nothing was unpacked: $*"
 }
@@ -64,15 +71,15 @@ check_long() {
   [ -z "$bad" ] || refuse "the archive holds $bad"
 }
 unpack_tar() {
-  tar -tf - <"$tar" >"$temp/names" 2>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+  tar -tf - <"$tar" >"$temp/names" 2>"$temp/said" || fail "$archive: $(why)"
   [ -s "$temp/names" ] || fail "$archive: holds nothing"
   check_names
-  tar -tvf - <"$tar" >"$temp/long" 2>>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+  tar -tvf - <"$tar" >"$temp/long" 2>>"$temp/said" || fail "$archive: $(why)"
   bad=$(grep 'emoving leading' "$temp/said" | head -n 1)
   [ -z "$bad" ] || refuse "the archive holds names or links that lead outside ($bad)"
   check_long
   # -o: the files belong to who unpacks them
-  tar -xof - -C "$temp/new" <"$tar" 2>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+  tar -xof - -C "$temp/new" <"$tar" 2>"$temp/said" || fail "$archive: $(why)"
 }
 unpack_zip() {
   if command -v unzip >/dev/null 2>&1; then
@@ -81,13 +88,13 @@ unpack_zip() {
       # the real one, whose status 1 is a warning
       most=1
     else
-      unzip -l "$archive" >"$temp/list" 2>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+      unzip -l "$archive" >"$temp/list" 2>"$temp/said" || fail "$archive: $(why)"
       sed -n 's/^ *[0-9][0-9]*  *[-0-9]* [0-9:]*   //p' "$temp/list" >"$temp/names" || exit 1
     fi
     check_names
     unzip -q -o "$archive" -d "$temp/new" >"$temp/said" 2>&1 </dev/null
     status=$?
-    [ "$status" -le "$most" ] || fail "$archive: $(tail -n 1 "$temp/said")"
+    [ "$status" -le "$most" ] || fail "$archive: $(why)"
     bad=$(grep 'emoving leading' "$temp/said" | head -n 1)
     [ -z "$bad" ] || refuse "the archive holds names that lead outside ($bad)"
   elif command -v python3 >/dev/null 2>&1; then
@@ -96,7 +103,7 @@ for entry in zipfile.ZipFile(sys.argv[1]).infolist():
     print(entry.filename)
     if entry.external_attr >> 28 not in (0, 4, 8):
         sys.exit("%r is a link or a device, and this host has no unzip" % entry.filename)
-' "$archive" >"$temp/names" 2>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+' "$archive" >"$temp/names" 2>"$temp/said" || fail "$archive: $(why)"
     check_names
     python3 -c 'import os, sys, zipfile
 archive = zipfile.ZipFile(sys.argv[1])
@@ -105,7 +112,7 @@ for entry in archive.infolist():
     mode = entry.external_attr >> 16 & 0o777
     if mode:
         os.chmod(path, mode | 0o200)
-' "$archive" "$temp/new" 2>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+' "$archive" "$temp/new" 2>"$temp/said" || fail "$archive: $(why)"
   else
     fail "this host has neither unzip nor python3, one of which $archive needs"
   fi
@@ -233,7 +240,7 @@ case $format in
   tar) tar=$archive ;;
   gzip | bzip2 | xz | zstd)
     need "$format"
-    "$format" -dc <"$archive" >"$tar" 2>"$temp/said" || fail "$archive: $(tail -n 1 "$temp/said")"
+    "$format" -dc <"$archive" >"$tar" 2>"$temp/said" || fail "$archive: $(why)"
     ;;
   zip) ;;
   *) fail "$archive is neither a tar (.gz, .bz2, .xz, .zst) nor a zip" ;;

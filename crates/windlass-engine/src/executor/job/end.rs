@@ -113,7 +113,7 @@ impl JobRun<'_> {
         }
         let millis = flight.began.map_or(0, |b| b.elapsed().as_millis() as u64);
         if let Outcome::Failed(failure) = &outcome
-            && flight.sent
+            && (flight.keep.is_some() || flight.kept > 0)
             && failure.kind != FailureKind::Command
             && task.code.repeat() != Repeat::Safe
         {

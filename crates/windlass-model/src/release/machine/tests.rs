@@ -397,3 +397,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_action_of_a_projects_own_ends_without_a_release() {
+    let started = || {
+        let mut whole = building();
+        whole.transaction.installs = false;
+        whole.transaction.action = "migrate".into();
+        let (id, b) = (name("b"), name("b1"));
+        lease(&mut whole, &id, (AgentKind::Builder, &b, ""), 0, LEASE).unwrap();
+        start(&mut whole, &id, (&b, ""), 1, 0, LEASE).unwrap();
+        whole
+    };
+    let (id, b): (JobId, AgentName) = (name("b"), name("b1"));
+    let mut whole = started();
+    let effects = ran(&mut whole, &id, (&b, ""), 1, 7).unwrap();
+    assert!(effects.contains(&Effect::Unlock), "{effects:?}");
+    assert_eq!(whole.transaction.status(), Status::BuildCompleted);
+    assert_eq!(whole.transaction.release, None);
+    assert_eq!(ran(&mut whole, &id, (&b, ""), 1, 8), Ok(Vec::new()));
+    assert_eq!(
+        ran(&mut started(), &id, (&b, ""), 0, 7),
+        Err(Refusal::Superseded)
+    );
+    let mut cancelled = started();
+    cancel(&mut cancelled, &Actor::manager(), 5).unwrap();
+    ran(&mut cancelled, &id, (&b, ""), 1, 7).unwrap();
+    assert_eq!(cancelled.transaction.status(), Status::Cancelled);
+    // What was to be built gives a release, or fails.
+    let mut build = started();
+    build.transaction.action = "build".into();
+    assert!(matches!(
+        ran(&mut build, &id, (&b, ""), 1, 7),
+        Err(Refusal::Illegal(_))
+    ));
+}

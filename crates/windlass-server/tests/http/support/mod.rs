@@ -125,7 +125,7 @@ impl Manager {
         };
         let id = self.app.request(who, data).await.unwrap().transaction;
         // else the same request would be the same transaction
-        self.app.answered(&id).await;
+        self.app.answered(vec![id.clone()]);
         id
     }
 
