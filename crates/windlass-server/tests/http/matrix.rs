@@ -79,6 +79,8 @@ fn of_endpoint(endpoint: Endpoint) -> Row {
         Endpoint::Cancel => CANCEL,
         // there is nothing unknown to settle
         Endpoint::Settle => [401, 401, 403, 403, 403, 422, 401, 401, 401],
+        // the release was imported, so there is no history to write it into
+        Endpoint::Deployed => [401, 401, 403, 403, 403, 422, 401, 401, 401],
         Endpoint::RemoveAgent
         | Endpoint::DrainAgent
         | Endpoint::ResumeAgent
@@ -238,6 +240,7 @@ impl Scene {
             }
             Endpoint::Settle => json!({"settled": "done"}),
             Endpoint::RejectRelease => json!({"reason": "broken"}),
+            Endpoint::Deployed => json!({"run": "20261122-1", "by": "me@here", "end": "succeeded"}),
             Endpoint::ImportRelease => serde_json::to_value(index("shop", "2")).unwrap(),
             Endpoint::Register => {
                 serde_json::to_value(register(AgentKind::Builder, "b1", "second")).unwrap()
