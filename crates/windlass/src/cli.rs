@@ -127,6 +127,8 @@ pub(crate) enum Verb {
     Release(verbs::release::Release),
     /// List a manager's builders and installers; remove or drain one; make a token for one to join with
     Agents(verbs::agents::Agents),
+    /// Show which versions an installer has installed, as its behaviours tell; no manager is asked
+    Versions(verbs::versions::Versions),
     /// Print the JSON Schema of a format
     Schema(verbs::schema::Schema),
     /// Deploy a sample service to this machine; build and install a project with the release system

@@ -97,6 +97,7 @@ async fn verb(program: &Program, verb: Verb) -> Result<(), Ending> {
         Verb::Releases(verb) => verb.run().await,
         Verb::Release(verb) => verb.run(program).await,
         Verb::Agents(verb) => verb.run().await,
+        Verb::Versions(verb) => verb.run(program).await,
         Verb::Schema(verb) => verb.run(program),
         Verb::Quickstart(verb) => verb.run(program).await,
         Verb::Python(verb) => verb.run(program),

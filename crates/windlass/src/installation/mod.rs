@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use windlass_model::diagnostic::{Diagnostic, Diagnostics};
 use windlass_model::installation::{AuthCode, AuthPlugin, Code, prefix};
 
-pub(crate) use agents::{load_builder, load_installer};
+pub(crate) use agents::{InstallerSetup, load_builder, load_installer};
 use files::{Folder, Origin, Wanted};
 pub(crate) use manager::{ManagerSetup, load_manager};
 

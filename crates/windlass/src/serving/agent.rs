@@ -8,14 +8,16 @@ use tokio::sync::watch;
 use windlass_agent::fence::Fence;
 use windlass_agent::scratch;
 use windlass_agent::service::{Agent as Service, Worker};
-use windlass_agent::work::{TargetConfig, Tools};
+use windlass_agent::work::{Job, Limits as JobLimits, TargetConfig, Tools, run_id, versions};
 use windlass_builtins::generators::GeneratorHelp;
 use windlass_builtins::hosts::HostsOptions;
 use windlass_builtins::plugins::{Plugins, Settings as PluginSettings, load_all};
+use windlass_engine::interrupt::interrupt;
 use windlass_engine::registry::{Registry, Work};
 use windlass_model::SecretRef;
+use windlass_model::ids::HostName;
 use windlass_model::installation::Agent;
-use windlass_model::release::Advertisement;
+use windlass_model::release::{Advertisement, Ask, Environment, JobId, TargetName};
 use windlass_model::step::Level;
 use windlass_plugin::Limits;
 use windlass_wire::connection::{Connection, Login};
@@ -25,7 +27,7 @@ use super::build::{Builder, Recipe};
 use super::install::Installer;
 use super::{Asked, Manner, Orders, Speech, references, secrets};
 use crate::ending::Ending;
-use crate::installation::{Place, load_builder, load_installer};
+use crate::installation::{InstallerSetup, Place, load_builder, load_installer};
 use crate::program::Program;
 
 /// Serves a builder until it is told to stop.
@@ -96,25 +98,10 @@ pub(crate) async fn serve_installer(
         manner.aloud,
     )?;
     speech.warn(&told);
-    let mut wanted = HashSet::new();
-    for target in setup.targets.values() {
-        references(&target.behavior.settings.map, &mut wanted);
-        references(&target.target.settings.map, &mut wanted);
-    }
+    let wanted = wanted_by(&setup);
     let served = async {
         let mut kit = Kit::new(program, &place, agent, &speech, wanted).await?;
-        let mut targets = BTreeMap::new();
-        for (key, target) in &setup.targets {
-            let code = (&target.behavior.code, &target.behavior.settings);
-            let mut how = kit.behaviour(Work::Install, code).await?;
-            // What the target's own file says comes first.
-            how.config.extend(target.target.settings.json());
-            let config = TargetConfig {
-                install_path: Some(kit.absolute(&target.target.install_path)),
-                behaviour: how,
-            };
-            targets.insert(key.clone(), config);
-        }
+        let targets = kit.targets(&setup).await?;
         let environments = setup
             .installer
             .environments
@@ -146,6 +133,87 @@ pub(crate) async fn serve_installer(
     let result = served.await;
     speech.end().await;
     result
+}
+
+/// What is installed somewhere, as a behaviour tells.
+pub(crate) struct InstalledVersion {
+    pub(crate) environment: Environment,
+    pub(crate) target: TargetName,
+    pub(crate) host: String,
+    pub(crate) version: Option<String>,
+}
+
+/// Asks the behaviours of an installer what is installed; with [`Ask::ResetVersion`] it is forgotten first, so that the next
+/// install is done whatever is there. `wanted`: the environment and the target, where not all are.
+pub(crate) async fn installed_versions(
+    program: &Program,
+    place: Place,
+    name: &str,
+    ask: Ask,
+    wanted: (Option<&Environment>, Option<&TargetName>),
+) -> Result<Vec<InstalledVersion>, Ending> {
+    let (setup, told) = load_installer(&place, name)?;
+    let agent = &setup.installer.agent;
+    let logging = &agent.service.logging;
+    let speech = Speech::start(
+        program,
+        &place,
+        logging,
+        ("Installer", "installer.log"),
+        false,
+    )?;
+    speech.warn(&told);
+    let asked = async {
+        let mut kit = Kit::new(program, &place, agent, &speech, wanted_by(&setup)).await?;
+        let targets = kit.targets(&setup).await?;
+        let tools = kit.tools();
+        let machine = HostName::local();
+        let mut found = Vec::new();
+        let fits = |key: &&(Environment, TargetName)| {
+            wanted.0.is_none_or(|e| *e == key.0) && wanted.1.is_none_or(|t| *t == key.1)
+        };
+        for key in targets.keys().filter(fits) {
+            let Some(config) = targets.get(key) else {
+                continue;
+            };
+            let id: JobId = "versions".parse().map_err(Ending::Own)?;
+            let run = run_id(&id, 1).ok_or_else(|| Ending::Own("no random numbers".into()))?;
+            let (_interrupter, interrupt) = interrupt();
+            let job = Job {
+                run,
+                sinks: Vec::new(),
+                interrupt,
+                limits: JobLimits::default(),
+            };
+            let (environment, target) = key;
+            let rows = versions(ask, environment, target, config, &machine, &tools, job).await;
+            let rows = rows.map_err(|e| {
+                let what = format!("{target} in {environment} does not tell its version: {e}");
+                Ending::input(what, "look at its behaviour and at its install path")
+            })?;
+            found.extend(rows.into_iter().map(|row| InstalledVersion {
+                environment: environment.clone(),
+                target: target.clone(),
+                host: row.host.to_string(),
+                version: row.version.map(|v| v.to_string()),
+            }));
+        }
+        kit.plugins.close().await;
+        Ok(found)
+    };
+    let result = asked.await;
+    speech.end().await;
+    result
+}
+
+/// The references in the files of an installer.
+fn wanted_by(setup: &InstallerSetup) -> HashSet<SecretRef> {
+    let mut wanted = HashSet::new();
+    for target in setup.targets.values() {
+        references(&target.behavior.settings.map, &mut wanted);
+        references(&target.target.settings.map, &mut wanted);
+    }
+    wanted
 }
 
 /// What both kinds of agent are made of.
@@ -223,6 +291,26 @@ impl<'a> Kit<'a> {
             registry,
             directory,
         })
+    }
+
+    /// The targets of an installer, as jobs are told of them.
+    async fn targets(
+        &mut self,
+        setup: &InstallerSetup,
+    ) -> Result<BTreeMap<(Environment, TargetName), TargetConfig>, Ending> {
+        let mut targets = BTreeMap::new();
+        for (key, target) in &setup.targets {
+            let code = (&target.behavior.code, &target.behavior.settings);
+            let mut how = self.behaviour(Work::Install, code).await?;
+            // What the target's own file says comes first.
+            how.config.extend(target.target.settings.json());
+            let config = TargetConfig {
+                install_path: Some(self.absolute(&target.target.install_path)),
+                behaviour: how,
+            };
+            targets.insert(key.clone(), config);
+        }
+        Ok(targets)
     }
 
     fn absolute(&self, path: &str) -> String {

@@ -31,7 +31,7 @@ use crate::reporters::json::JsonLines;
 use crate::reporters::log::{Log, Verbosity};
 use crate::surroundings::variable;
 
-pub(crate) use agent::{serve_builder, serve_installer};
+pub(crate) use agent::{InstalledVersion, installed_versions, serve_builder, serve_installer};
 pub(crate) use manager::serve_manager;
 pub(crate) use orders::{Asked, Handle, Manner, Orders};
 

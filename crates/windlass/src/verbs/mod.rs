@@ -27,4 +27,5 @@ pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod settle;
 pub(crate) mod status;
+pub(crate) mod versions;
 pub(crate) mod where_is;
