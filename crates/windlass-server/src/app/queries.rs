@@ -335,6 +335,7 @@ impl App {
         id: &ReleaseId,
         deployed: Deployed,
     ) -> AppResult<()> {
+        self.may_of(who.identity, "deploy", &id.project).await?;
         let release = self.known_to_be(id).await?;
         let Some(transaction) = release.transaction else {
             return Err(AppError::Conflict(format!(

@@ -79,6 +79,8 @@ fn of_endpoint(endpoint: Endpoint) -> Row {
         Endpoint::Cancel => CANCEL,
         // there is nothing unknown to settle
         Endpoint::Settle => [401, 401, 403, 403, 403, 422, 401, 401, 401],
+        // it was imported: no transaction has a history of it
+        Endpoint::Deployed => [401, 401, 403, 403, 403, 422, 401, 401, 401],
         Endpoint::RemoveAgent
         | Endpoint::DrainAgent
         | Endpoint::ResumeAgent
@@ -237,6 +239,9 @@ impl Scene {
                 json!({"project": "shop", "action": "install", "env": "test", "release": "shop@1"})
             }
             Endpoint::Settle => json!({"settled": "done"}),
+            Endpoint::Deployed => {
+                json!({"run": "20261121-213500-0424f2a9", "by": "me@here", "end": "succeeded"})
+            }
             Endpoint::RejectRelease => json!({"reason": "broken"}),
             Endpoint::ImportRelease => serde_json::to_value(index("shop", "2")).unwrap(),
             Endpoint::Register => {
