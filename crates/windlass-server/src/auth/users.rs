@@ -1,17 +1,23 @@
 //! Users with passwords, and what their roles allow.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, PasswordHash, PasswordVerifier};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{Ask, Auth, Credentials, Decision, Identity};
 
 /// Passwords that are checked at once: each takes some 20 MiB and a core.
 const AT_ONCE: usize = 4;
+/// How long a right login is remembered.
+const RECENT: Duration = Duration::from_secs(60);
+/// Logins that are remembered at most.
+const MOST_RECENT: usize = 1024;
 
 /// The config of the built-in `users`:
 ///
@@ -76,9 +82,54 @@ impl Grant {
     }
 }
 
+/// Logins that were right a moment ago: clients that wait for a transaction ask again and again, and checking a password is
+/// made to be slow. What is kept cannot be turned back into a password without the key, which never leaves this process.
+struct Recent {
+    key: [u8; 32],
+    known: Mutex<HashMap<[u8; 32], Instant>>,
+}
+
+impl Recent {
+    fn new() -> Result<Self, String> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|e| format!("no random numbers: {e}"))?;
+        Ok(Self {
+            key,
+            known: Mutex::default(),
+        })
+    }
+
+    fn mark(&self, name: &str, password: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.key);
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(password);
+        hash.finalize().into()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Instant>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, mark: &[u8; 32]) -> bool {
+        let since = self.known().get(mark).copied();
+        since.is_some_and(|since| since.elapsed() < RECENT)
+    }
+
+    fn keep(&self, mark: [u8; 32]) {
+        let mut known = self.known();
+        if known.len() >= MOST_RECENT {
+            known.clear();
+        }
+        known.insert(mark, Instant::now());
+    }
+}
+
 /// The built-in `users`.
 pub struct Users {
     config: UsersConfig,
+    recent: Recent,
     checks: Arc<tokio::sync::Semaphore>,
     /// Checked for a user that does not exist, so that it takes as long.
     nobody: String,
@@ -106,6 +157,7 @@ impl Users {
             .map(|user| user.password.clone());
         Ok(Self {
             config,
+            recent: Recent::new()?,
             checks: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)),
             nobody: nobody.unwrap_or_default(),
         })
@@ -120,6 +172,14 @@ impl Auth for Users {
             return Ok(None);
         };
         let user = self.config.users.get(name);
+        let identity = Identity {
+            name: name.to_owned(),
+            about: Map::new(),
+        };
+        let mark = self.recent.mark(name, password);
+        if user.is_some() && self.recent.has(&mark) {
+            return Ok(Some(identity));
+        }
         let hash = user.map_or(&self.nobody, |user| &user.password).clone();
         let password = password.to_owned();
         let permit = self.checks.clone().acquire_owned().await;
@@ -133,10 +193,11 @@ impl Auth for Users {
             })
         });
         let right = checked.await.map_err(|e| e.to_string())?;
-        Ok((right && user.is_some()).then(|| Identity {
-            name: name.to_owned(),
-            about: Map::new(),
-        }))
+        if !right || user.is_none() {
+            return Ok(None);
+        }
+        self.recent.keep(mark);
+        Ok(Some(identity))
     }
 
     async fn authorize(&self, identity: &Identity, ask: Ask<'_>) -> Result<Decision, String> {
@@ -153,7 +214,11 @@ impl Auth for Users {
         if grants.any(|grants| grants.iter().any(|grant| grant.allows(ask))) {
             return Ok(Decision::Yes);
         }
-        let mut what = format!("{} may not {}", identity.name, ask.action);
+        let action = match ask.action {
+            "agents" => "manage agents",
+            action => action,
+        };
+        let mut what = format!("{} may not {action}", identity.name);
         if let Some(project) = ask.project {
             what.push_str(&format!(" project {project}"));
         }
@@ -201,6 +266,25 @@ mod tests {
         assert_eq!(login("ann", "wrong").await, None);
         assert_eq!(login("bob", "secret").await, None);
         assert_eq!(users().authenticate(&Credentials::new()).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_right_login_is_remembered_and_no_other() {
+        let users = users();
+        let login = async |password: &str| {
+            let Value::Object(credentials) = json!({"username": "ann", "password": password})
+            else {
+                return None;
+            };
+            users.authenticate(&credentials).await.unwrap()
+        };
+        for _ in 0..2 {
+            assert!(login("secret").await.is_some());
+            assert!(login("wrong").await.is_none());
+        }
+        assert_eq!(users.recent.known().len(), 1);
+        assert!(users.recent.has(&users.recent.mark("ann", "secret")));
+        assert!(!users.recent.has(&users.recent.mark("anns", "ecret")));
     }
 
     #[tokio::test]

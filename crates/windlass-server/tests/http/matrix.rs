@@ -79,7 +79,7 @@ fn of_endpoint(endpoint: Endpoint) -> Row {
         Endpoint::Cancel => CANCEL,
         // there is nothing unknown to settle
         Endpoint::Settle => [401, 401, 403, 403, 403, 422, 401, 401, 401],
-        // it was imported: no transaction has a history of it
+        // the release was imported, so there is no history to write it into
         Endpoint::Deployed => [401, 401, 403, 403, 403, 422, 401, 401, 401],
         Endpoint::RemoveAgent
         | Endpoint::DrainAgent
@@ -239,10 +239,8 @@ impl Scene {
                 json!({"project": "shop", "action": "install", "env": "test", "release": "shop@1"})
             }
             Endpoint::Settle => json!({"settled": "done"}),
-            Endpoint::Deployed => {
-                json!({"run": "20261121-213500-0424f2a9", "by": "me@here", "end": "succeeded"})
-            }
             Endpoint::RejectRelease => json!({"reason": "broken"}),
+            Endpoint::Deployed => json!({"run": "20261122-1", "by": "me@here", "end": "succeeded"}),
             Endpoint::ImportRelease => serde_json::to_value(index("shop", "2")).unwrap(),
             Endpoint::Register => {
                 serde_json::to_value(register(AgentKind::Builder, "b1", "second")).unwrap()

@@ -108,8 +108,8 @@ async fn run(
         );
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let serving = serve(app.clone(), listener, tls, Bounds::default())
-        .map_err(|e| Ending::own("the socket", e))?;
+    let serving =
+        serve(app.clone(), listener, tls, bounds()).map_err(|e| Ending::own("the socket", e))?;
     let scheduler = tokio::spawn(app.clone().schedule());
     for project in &setup.projects {
         let targets: Vec<&str> = project.targets.iter().map(|t| t.as_str()).collect();
@@ -135,6 +135,26 @@ async fn run(
     plugins.close().await;
     speech.say(Level::Info, "stopped");
     Ok(())
+}
+
+/// How many connections there may be: each takes a file descriptor, and the database, blobs and logs need some as well. As many
+/// are asked for as the system gives.
+fn bounds() -> Bounds {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let mut bounds = Bounds::default();
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let current = match setrlimit(Resource::Nofile, most) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    if let Some(files) = current.and_then(|files| usize::try_from(files).ok()) {
+        bounds.connections = bounds.connections.min(files / 4 * 3).max(1);
+    }
+    bounds
 }
 
 /// The references in the files of a manager.
