@@ -22,8 +22,8 @@ fn statuses(ran: &str) -> Vec<&str> {
         .collect()
 }
 
-#[test]
-fn once_deploys_and_releases_and_leaves_nothing_running() {
+/// It leaves nothing running.
+fn once() {
     let place = Place::new();
     let ran = place.windlass(&["quickstart", "--once", "all"]).expect(0);
     assert!(
@@ -69,7 +69,13 @@ fn once_deploys_and_releases_and_leaves_nothing_running() {
 }
 
 #[test]
-fn it_stays_up_until_it_is_told_to_stop() {
+fn it_deploys_and_releases_and_stays_up_until_it_is_told_to_stop() {
+    // One after the other: each would like to have port 10000.
+    once();
+    until_told();
+}
+
+fn until_told() {
     let place = Place::new();
     let mut child = place
         .command(&["quickstart", "all"])
@@ -77,14 +83,17 @@ fn it_stays_up_until_it_is_told_to_stop() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut said = Vec::new();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let up = lines
-        .by_ref()
-        .any(|l| l.unwrap().contains("stays up until Ctrl-C"));
-    assert!(up);
-    assert!(place.path().join("all/sample.pid").exists());
+    for line in lines.by_ref() {
+        said.push(line.unwrap());
+        if said.iter().any(|l| l.contains("stays up until Ctrl-C")) {
+            break;
+        }
+    }
+    assert!(place.path().join("all/sample.pid").exists(), "{said:#?}");
     std::thread::sleep(Duration::from_millis(100));
-    assert!(child.try_wait().unwrap().is_none());
+    assert!(child.try_wait().unwrap().is_none(), "{said:#?}");
     signal(child.id(), "INT");
     let begun = Instant::now();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
