@@ -185,6 +185,20 @@ pub struct Settle {
     pub settled: windlass_model::release::machine::Settled,
 }
 
+/// How old histories must be to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prune {
+    /// Days since the transaction ended.
+    pub days: u32,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Entries of histories.
+    pub entries: u64,
+}
+
 /// A reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -337,6 +351,11 @@ impl Client {
     /// Makes a token with which one agent may join.
     pub async fn agent_token(&self) -> Result<AgentToken, WireError> {
         self.connection.post("api/v1/agents/tokens", &()).await
+    }
+
+    /// Forgets the histories of transactions that ended so many days ago or earlier.
+    pub async fn prune(&self, days: u32) -> Result<Pruned, WireError> {
+        self.connection.post("api/v1/prune", &Prune { days }).await
     }
 
     /// The releases, newest first.

@@ -366,6 +366,20 @@ impl App {
         Ok(())
     }
 
+    /// Forgets the histories of transactions that ended so many days ago or earlier; gives how many entries. The transactions
+    /// stay. Nothing is ever forgotten unasked.
+    pub async fn prune(&self, who: &Identity, days: u32) -> AppResult<u64> {
+        let age = Duration::from_secs(u64::from(days) * 24 * 3600);
+        let now = self.store().now().await?;
+        let entries = self.store().prune(now.saturating_sub(micros(age))).await?;
+        let message = format!(
+            "{entries} entries of histories older than {days} days removed by {}",
+            who.name
+        );
+        self.log(windlass_model::step::Level::Info, &message);
+        Ok(entries)
+    }
+
     /// Takes a release in, whose blobs were uploaded before.
     pub async fn import(&self, who: &Identity, index: Index) -> AppResult<ReleaseView> {
         self.may_of(who, "import", &index.project).await?;

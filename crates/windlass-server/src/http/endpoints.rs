@@ -111,6 +111,8 @@ endpoints! {
     ImportBlob: "PUT" "/api/v1/blobs/{digest}", Access::Client("import"), put(rest::import_blob);
     /// What is where.
     Installed: "GET" "/api/v1/installed", Access::Client("query"), get(rest::installed);
+    /// Forgets histories that are old.
+    Prune: "POST" "/api/v1/prune", Access::Client("prune"), post(rest::prune);
     /// Reads the config again.
     Reload: "POST" "/api/v1/reload", Access::Client("reload"), post(rest::reload);
 

@@ -18,7 +18,7 @@ use windlass_model::release::{
 use windlass_wire::agent::LONGEST_WAIT;
 use windlass_wire::rest::{
     AgentToken, AgentView, Deployed, EnvironmentView, HistoryEntry, InstalledView, LogPart,
-    ProjectView, Reason, ReleaseView, Settle, TransactionDetail, TransactionView,
+    ProjectView, Prune, Pruned, Reason, ReleaseView, Settle, TransactionDetail, TransactionView,
 };
 
 use super::error::Error;
@@ -327,6 +327,16 @@ pub(super) async fn installed(
         )
         .await?;
     Ok(Json(rows))
+}
+
+pub(super) async fn prune(
+    State(http): State<Http>,
+    Extension(identity): Extension<Identity>,
+    body: Body,
+) -> Answer<Pruned> {
+    let prune: Prune = body::json(body, limit(&http)).await?;
+    let entries = http.app.prune(&identity, prune.days).await?;
+    Ok(Json(Pruned { entries }))
 }
 
 pub(super) async fn reload(State(http): State<Http>) -> Answer<bool> {

@@ -89,6 +89,7 @@ fn of_endpoint(endpoint: Endpoint) -> Row {
         | Endpoint::ImportRelease
         | Endpoint::ImportBlob
         | Endpoint::HasImportBlob
+        | Endpoint::Prune
         | Endpoint::Reload => ADMIN,
         // tokens are wanted on loopback too
         Endpoint::Register => [401, 401, 401, 401, 401, 401, 200, 401, 401],
@@ -239,6 +240,7 @@ impl Scene {
                 json!({"project": "shop", "action": "install", "env": "test", "release": "shop@1"})
             }
             Endpoint::Settle => json!({"settled": "done"}),
+            Endpoint::Prune => json!({"days": 30}),
             Endpoint::RejectRelease => json!({"reason": "broken"}),
             Endpoint::Deployed => json!({"run": "20261122-1", "by": "me@here", "end": "succeeded"}),
             Endpoint::ImportRelease => serde_json::to_value(index("shop", "2")).unwrap(),

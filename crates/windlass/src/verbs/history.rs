@@ -19,6 +19,9 @@ pub(crate) struct History {
     #[arg(long, default_value_t = 20, value_name = "N", conflicts_with = "transaction",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// Forget what is recorded about transactions that ended so many days ago or earlier; the transactions stay
+    #[arg(long, value_name = "DAYS", conflicts_with_all = ["transaction", "project"])]
+    prune: Option<u32>,
     /// Print JSON: an array of objects
     #[arg(long)]
     json: bool,
@@ -30,6 +33,13 @@ impl History {
     /// Shows it: of one transaction oldest first, of all newest first.
     pub(crate) async fn run(self) -> Result<(), Ending> {
         let client = self.manager.client()?;
+        if let Some(days) = self.prune {
+            let pruned = client.prune(days).await.map_err(ending)?;
+            return match self.json {
+                true => print_json(&pruned),
+                false => print(&format!("{} entries removed\n", pruned.entries)),
+            };
+        }
         let Some(id) = &self.transaction else {
             let newest = client.transactions(self.project.as_ref(), self.limit);
             let newest = newest.await.map_err(ending)?;

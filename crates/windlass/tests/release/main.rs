@@ -12,6 +12,7 @@ mod clients;
 mod failures;
 mod http;
 mod lives;
+mod over_ssh;
 mod readers;
 mod refused;
 mod seed;

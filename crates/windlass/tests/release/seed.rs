@@ -3,6 +3,7 @@
 use serde_json::json;
 use windlass_testkit::databases::{Kind, Server};
 
+use crate::over_ssh::versions;
 use crate::service::{Form, Service, list};
 use crate::sources;
 use crate::world::{MANAGER, RECIPE, World, page};
@@ -61,6 +62,23 @@ fn as_generated_in_both_forms() {
         let source = crate::world::file(&builder.at("svn_checkout/template/site/index.html"));
         assert_eq!(page(&installers[0]), source);
         nothing_is_left(&builder, &installers);
+        let row = &world.get("installed")[0];
+        let version = row["release"].as_str().unwrap().split_once('@').unwrap().1;
+        let told = json!([{"environment": "test", "target": "template", "host": "local", "version": version}]);
+        assert_eq!(versions(&installers[0], &[]), told);
+        let reset = versions(
+            &installers[0],
+            &["--env", "test", "--target", "template", "--reset"],
+        );
+        assert_eq!(reset[0]["version"], json!(null));
+        assert_eq!(
+            world.post("prune", &json!({"days": 1})).json(),
+            json!({"entries": 0})
+        );
+        assert_eq!(
+            world.post("prune", &json!({"days": 0})).json(),
+            json!({"entries": 9})
+        );
     }
 }
 
