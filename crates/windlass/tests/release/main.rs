@@ -13,6 +13,7 @@ mod failures;
 mod http;
 mod lives;
 mod over_ssh;
+mod parts;
 mod readers;
 mod refused;
 mod seed;

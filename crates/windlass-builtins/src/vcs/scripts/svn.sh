@@ -6,7 +6,9 @@ export SVN_SSH
 utf8=$(locale -a 2>/dev/null | grep -i -e '^C\.utf-\{0,1\}8$' -e '^en_US\.utf-\{0,1\}8$' | head -n 1)
 LC_ALL=${utf8:-C}
 if [ -n "$password" ]; then
-  svn help export | grep -q -e --password-from-stdin || fail "this host's svn is older than 1.10: it cannot be given a password safely"
+  # Newer ones tell of options that all commands have only when asked for more; older ones do not know the question.
+  { svn help -v export || svn help export; } 2>/dev/null | grep -q -e --password-from-stdin ||
+    fail "this host's svn is older than 1.10: it cannot be given a password safely"
 fi
 run() {
   if [ -n "$password" ]; then
