@@ -1,5 +1,8 @@
 //! The handle of a store.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use windlass_model::release::Micros;
 
 use crate::error::StoreError;
@@ -7,6 +10,9 @@ use crate::schema;
 use crate::sql::Database;
 use crate::sql::database::Options;
 use crate::url::StoreUrl;
+
+/// How long to wait before a file that others are making is opened again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A store that is open. A cheap handle: clones are of the same store.
 ///
@@ -23,6 +29,17 @@ impl Store {
     ///
     /// [`StoreError::Newer`] when a newer program has been here; several processes may open one store at once.
     pub async fn open(url: &StoreUrl, options: &Options) -> Result<Self, StoreError> {
+        // Where many open a new file at once, one of them makes it, and the others find it locked without being made to wait.
+        let end = Instant::now() + options.connect;
+        loop {
+            match Self::try_open(url, options).await {
+                Err(StoreError::Busy(_)) if Instant::now() < end => sleep(AGAIN).await,
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn try_open(url: &StoreUrl, options: &Options) -> Result<Self, StoreError> {
         let database = Database::connect(url, options).await?;
         let cluster = schema::migrate(&database).await?;
         Ok(Self {

@@ -89,7 +89,11 @@ pub(super) fn read(answer: &str, backend: &str, server: &str) -> Result<ServerSt
     Ok(ServerStat {
         status: cell(row, "status").ok_or("no column `status`")?,
         sessions: number("scur")?.saturating_add(number("qcur")?),
-        check: cell(row, "check_status").unwrap_or_default(),
+        // `* L4CON`: another check is under way.
+        check: cell(row, "check_status")
+            .unwrap_or_default()
+            .trim_start_matches("* ")
+            .to_owned(),
     })
 }
 
@@ -124,7 +128,7 @@ mod tests {
     const TABLE: &str = "# pxname,svname,qcur,qmax,scur,status,check_status,last_chk,\n\
         web,app1,0,0,3,UP 1/2,L4OK,\"a, b\",\n\
         web,app2,,0,0,no check,,,\n\
-        other,app3,0,0,0,DOWN,L4CON,,\n\n";
+        other,app3,0,0,0,DOWN,* L4CON,,\n\n";
 
     #[test]
     fn columns_are_found_by_name() {
@@ -132,6 +136,8 @@ mod tests {
         assert_eq!((app1.status.as_str(), app1.sessions), ("UP 1/2", 3));
         assert!(app1.is_up() && !app1.is_ready());
         assert_eq!(app1.to_string(), "`UP 1/2` (its last check: L4OK)");
+        // a check that is under way is not part of how the last one ended
+        assert_eq!(read(TABLE, "other", "app3").unwrap().check, "L4CON");
         assert!(
             read(&format!("\n{TABLE}"), "web", "app2")
                 .unwrap()
