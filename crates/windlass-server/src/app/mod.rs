@@ -1,13 +1,17 @@
 //! The use cases of a manager. Everything that HTTP offers calls these; nothing here knows HTTP.
 
+mod advance;
 mod agents;
+mod bytes;
 mod jobs;
+mod leases;
 mod queries;
 mod requests;
 mod rollback;
 mod route;
 mod schedule;
 mod sight;
+mod specs;
 mod wake;
 
 use std::collections::HashSet;

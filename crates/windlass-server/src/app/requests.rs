@@ -12,7 +12,6 @@ use windlass_model::step::Level;
 use windlass_store::{Begun, InstalledFilter, NewBuild, NewTransaction};
 use windlass_wire::rest::{Requested, TransactionView};
 
-use super::rollback::with_owed;
 use super::route::{KnownRelease, Routed, route};
 use super::{App, AppError, AppResult, actor, micros, queries};
 use crate::auth::{Ask, Identity};
@@ -224,24 +223,11 @@ impl App {
             job.clone(),
             micros(self.settings().install_deadline),
         );
-        let settings = self.settings();
         let change = move |whole: &mut windlass_model::release::Whole, now: i64| {
-            let before = whole.transaction.phase;
-            let effects = machine::settle(
-                whole,
-                &job,
-                settled,
-                &actor,
-                now,
-                now.saturating_add(deadline),
-            )?;
-            let effects = with_owed(&settings, before, whole, effects);
-            Ok((whole.clone(), effects))
+            let until = now.saturating_add(deadline);
+            machine::settle(whole, &job, settled, &actor, now, until)
         };
-        let whole = self.store().change(id, change).await?;
-        self.wake_agents_of(&whole);
-        self.changed(id).await;
-        self.roll_back_if_owed(&whole.transaction).await;
+        let whole = self.advance(id, change).await?;
         Ok(queries::view(&whole.transaction))
     }
 

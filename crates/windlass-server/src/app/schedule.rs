@@ -8,7 +8,6 @@ use windlass_model::release::{AgentName, JobId, TransactionId, Whole};
 use windlass_model::step::Level;
 use windlass_store::ChangeError;
 
-use super::rollback::with_owed;
 use super::route::installers;
 use super::{App, AppResult, micros};
 
@@ -55,21 +54,9 @@ impl App {
             false => Vec::new(),
         };
         for id in due {
-            let settings = self.settings();
-            let change = move |whole: &mut Whole, now| {
-                let before = whole.transaction.phase;
-                let effects = machine::tick(whole, now);
-                let effects = with_owed(&settings, before, whole, effects);
-                Ok(((whole.clone(), !effects.is_empty()), effects))
-            };
-            let (whole, changed) = self.store().change(&id, change).await?;
-            if changed {
-                self.told(&whole);
-                self.wake_agents_of(&whole);
-                self.wake_builders(&whole.transaction.project).await;
-                self.inner.wake.transaction(&id);
-                self.roll_back_if_owed(&whole.transaction).await;
-            }
+            let change = |whole: &mut Whole, now| Ok(machine::tick(whole, now));
+            let whole = self.advance(&id, change).await?;
+            self.wake_builders(&whole.transaction.project).await;
         }
         for id in self.store().waiting().await? {
             self.plan(&id).await?;
@@ -128,13 +115,8 @@ impl App {
                     "of {missing} nothing is left to take back: it was installed over, or its installer is gone"
                 ),
             };
-            let change = move |whole: &mut Whole, now| {
-                let effects = machine::unroutable(whole, &why, now)?;
-                Ok((whole.clone(), effects))
-            };
-            let whole = self.store().change(id, change).await?;
-            self.told(&whole);
-            self.inner.wake.transaction(id);
+            let change = move |whole: &mut Whole, now| machine::unroutable(whole, &why, now);
+            self.advance(id, change).await?;
             return Ok(());
         }
         let total = u32::try_from(installs.len()).unwrap_or(u32::MAX);

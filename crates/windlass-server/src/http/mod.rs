@@ -1,7 +1,9 @@
 //! HTTP: thin; every handler reads a request, calls a use case, and writes what it gave.
 
 mod agent;
+mod blobs;
 mod body;
+mod caller;
 mod delivered;
 mod endpoints;
 mod error;
@@ -14,8 +16,9 @@ mod serve;
 mod xmlrpc;
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
-use crate::app::App;
+use crate::app::{App, AppError};
 
 pub use endpoints::{Access, Endpoint};
 pub use methods::Method;
@@ -40,6 +43,17 @@ pub(crate) struct Peer {
     tls: bool,
     /// Whether somebody else speaks for them: a proxy, which may stand on this machine.
     forwarded: bool,
+}
+
+/// Longest body that is read whole, in bytes.
+fn limit(http: &Http) -> u64 {
+    http.app.settings().request_limit
+}
+
+/// A part of a path, read.
+fn read<T: FromStr<Err = String>>(text: &str) -> Result<T, error::Error> {
+    text.parse()
+        .map_err(|e| error::Error(AppError::Malformed(e)))
 }
 
 impl Peer {

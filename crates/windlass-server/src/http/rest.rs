@@ -1,6 +1,5 @@
 //! JSON below `/api/v1`.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,27 +20,18 @@ use windlass_wire::rest::{
     ProjectView, Prune, Pruned, Reason, ReleaseView, Settle, TransactionDetail, TransactionView,
 };
 
+use super::blobs::{had, receive};
+use super::caller::Client;
 use super::error::Error;
 use super::query::Query;
-use super::{Http, Peer, body, delivered, guard};
+use super::{Http, Peer, body, delivered, guard, limit, read};
 use crate::app::{AppError, Requester};
-use crate::auth::Identity;
 
 type Answer<T> = Result<Json<T>, Error>;
-
-/// A part of a path, read.
-fn read<T: FromStr<Err = String>>(text: &str) -> Result<T, Error> {
-    text.parse().map_err(|e| Error(AppError::Malformed(e)))
-}
 
 fn kind(text: &str) -> Result<AgentKind, Error> {
     let wrong = || AppError::Malformed(format!("{text:?} is no kind of agent: builder, installer"));
     AgentKind::from_name(text).ok_or_else(|| wrong().into())
-}
-
-/// Longest JSON that is read, in bytes.
-fn limit(http: &Http) -> u64 {
-    http.app.settings().request_limit
 }
 
 pub(super) async fn request(
@@ -74,14 +64,14 @@ pub(super) struct Which {
 
 pub(super) async fn transactions(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Query(which): Query<Which>,
 ) -> Answer<Vec<TransactionView>> {
     let limit = which.limit.unwrap_or(100);
     let project = which.project.as_ref();
     Ok(Json(
         http.app
-            .transactions(&identity, project, which.environment.as_ref(), limit)
+            .transactions(&client.identity, project, which.environment.as_ref(), limit)
             .await?,
     ))
 }
@@ -94,56 +84,48 @@ pub(super) struct News {
 
 pub(super) async fn transaction(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Path(id): Path<String>,
     Query(news): Query<News>,
 ) -> Answer<TransactionDetail> {
     let wait = Duration::from_secs(u64::from(news.wait.unwrap_or(0).min(LONGEST_WAIT)));
     Ok(Json(
         http.app
-            .transaction(&identity, &read(&id)?, news.after, wait)
+            .transaction(&client.identity, &read(&id)?, news.after, wait)
             .await?,
     ))
 }
 
 pub(super) async fn history(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Path(id): Path<String>,
 ) -> Answer<Vec<HistoryEntry>> {
-    Ok(Json(http.app.history(&identity, &read(&id)?).await?))
+    Ok(Json(http.app.history(&client.identity, &read(&id)?).await?))
 }
 
 pub(super) async fn cancel(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
-    Extension(peer): Extension<Peer>,
+    client: Client,
     Path(id): Path<String>,
 ) -> Answer<TransactionView> {
-    let address = peer.address();
-    let who = Requester {
-        identity: &identity,
-        address: &address,
-    };
     let id: TransactionId = read(&id)?;
-    Ok(Json(http.app.cancel(who, &id).await?))
+    Ok(Json(http.app.cancel(client.who(), &id).await?))
 }
 
 pub(super) async fn settle(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
-    Extension(peer): Extension<Peer>,
+    client: Client,
     Path((id, job)): Path<(String, String)>,
     body: Body,
 ) -> Answer<TransactionView> {
     let settle: Settle = body::json(body, limit(&http)).await?;
-    let address = peer.address();
-    let who = Requester {
-        identity: &identity,
-        address: &address,
-    };
     let (id, job): (TransactionId, JobId) = (read(&id)?, read(&job)?);
-    Ok(Json(http.app.settle(who, &id, &job, settle.settled).await?))
+    Ok(Json(
+        http.app
+            .settle(client.who(), &id, &job, settle.settled)
+            .await?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -153,27 +135,28 @@ pub(super) struct Offset {
 
 pub(super) async fn job_log(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Path((id, job)): Path<(String, String)>,
     Query(from): Query<Offset>,
 ) -> Answer<LogPart> {
     let offset = from.offset.unwrap_or(0);
     let (id, job): (TransactionId, JobId) = (read(&id)?, read(&job)?);
-    Ok(Json(http.app.job_log(&identity, &id, &job, offset).await?))
+    Ok(Json(
+        http.app
+            .job_log(&client.identity, &id, &job, offset)
+            .await?,
+    ))
 }
 
-pub(super) async fn projects(
-    State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
-) -> Answer<Vec<ProjectView>> {
-    Ok(Json(http.app.projects(&identity).await?))
+pub(super) async fn projects(State(http): State<Http>, client: Client) -> Answer<Vec<ProjectView>> {
+    Ok(Json(http.app.projects(&client.identity).await?))
 }
 
 pub(super) async fn environments(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
 ) -> Answer<Vec<EnvironmentView>> {
-    Ok(Json(http.app.environments(&identity).await?))
+    Ok(Json(http.app.environments(&client.identity).await?))
 }
 
 pub(super) async fn agents(State(http): State<Http>) -> Answer<Vec<AgentView>> {
@@ -214,56 +197,48 @@ pub(super) async fn agent_token(State(http): State<Http>) -> Answer<AgentToken> 
 
 pub(super) async fn releases(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Query(which): Query<Which>,
 ) -> Answer<Vec<ReleaseView>> {
     Ok(Json(
-        http.app.releases(&identity, which.project.as_ref()).await?,
+        http.app
+            .releases(&client.identity, which.project.as_ref())
+            .await?,
     ))
 }
 
 pub(super) async fn reject(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
-    Extension(peer): Extension<Peer>,
+    client: Client,
     Path((project, version)): Path<(String, String)>,
     body: Body,
 ) -> Answer<ReleaseView> {
     let reason: Reason = body::json(body, limit(&http)).await?;
     let id = ReleaseId::new(read(&project)?, read(&version)?);
-    let address = peer.address();
-    let who = Requester {
-        identity: &identity,
-        address: &address,
-    };
-    Ok(Json(http.app.reject(who, &id, &reason.reason).await?))
+    Ok(Json(
+        http.app.reject(client.who(), &id, &reason.reason).await?,
+    ))
 }
 
 pub(super) async fn deployed(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
-    Extension(peer): Extension<Peer>,
+    client: Client,
     Path((project, version)): Path<(String, String)>,
     body: Body,
 ) -> Answer<bool> {
     let deployed: Deployed = body::json(body, limit(&http)).await?;
     let id = ReleaseId::new(read(&project)?, read(&version)?);
-    let address = peer.address();
-    let who = Requester {
-        identity: &identity,
-        address: &address,
-    };
-    http.app.deployed(who, &id, deployed).await?;
+    http.app.deployed(client.who(), &id, deployed).await?;
     Ok(Json(true))
 }
 
 pub(super) async fn import(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     body: Body,
 ) -> Answer<ReleaseView> {
     let index: Index = body::json(body, limit(&http)).await?;
-    Ok(Json(http.app.import(&identity, index).await?))
+    Ok(Json(http.app.import(&client.identity, index).await?))
 }
 
 /// A file name without what a header cannot hold.
@@ -276,12 +251,15 @@ fn plain(name: &str) -> String {
 
 pub(super) async fn release_blob(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Path((project, version, target)): Path<(String, String, String)>,
 ) -> Result<Response, Error> {
     let id = ReleaseId::new(read(&project)?, read(&version)?);
     let target: TargetName = read(&target)?;
-    let (item, reader) = http.app.release_blob(&identity, &id, &target).await?;
+    let (item, reader) = http
+        .app
+        .release_blob(&client.identity, &id, &target)
+        .await?;
     let disposition = format!("attachment; filename=\"{}\"", plain(&item.name));
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -295,33 +273,29 @@ pub(super) async fn has_import_blob(
     State(http): State<Http>,
     Path(digest): Path<String>,
 ) -> Result<Response, Error> {
-    super::agent::had(&http, &read(&digest)?).await
+    had(&http, &read(&digest)?).await
 }
 
 pub(super) async fn import_blob(
     State(http): State<Http>,
     Path(digest): Path<String>,
     Query(from): Query<Offset>,
-    mut body: Body,
+    body: Body,
 ) -> Answer<bool> {
     let digest: Digest = read(&digest)?;
-    let mut upload = http.app.upload(&digest, from.offset.unwrap_or(0)).await?;
-    while let Some(chunk) = body::next(&mut body).await? {
-        upload.append(chunk).await.map_err(AppError::from)?;
-    }
-    http.app.uploaded(&digest, upload).await?;
+    receive(&http, &digest, from.offset, body).await?;
     Ok(Json(true))
 }
 
 pub(super) async fn installed(
     State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
+    client: Client,
     Query(which): Query<Which>,
 ) -> Answer<Vec<InstalledView>> {
     let rows = http
         .app
         .installed(
-            &identity,
+            &client.identity,
             which.project.as_ref(),
             which.environment.as_ref(),
         )
@@ -329,13 +303,9 @@ pub(super) async fn installed(
     Ok(Json(rows))
 }
 
-pub(super) async fn prune(
-    State(http): State<Http>,
-    Extension(identity): Extension<Identity>,
-    body: Body,
-) -> Answer<Pruned> {
+pub(super) async fn prune(State(http): State<Http>, client: Client, body: Body) -> Answer<Pruned> {
     let prune: Prune = body::json(body, limit(&http)).await?;
-    let entries = http.app.prune(&identity, prune.days).await?;
+    let entries = http.app.prune(&client.identity, prune.days).await?;
     Ok(Json(Pruned { entries }))
 }
 

@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use windlass_model::release::AgentKind::{Builder, Installer};
+use windlass_model::release::Status;
 use windlass_server::http::Endpoint;
 use windlass_wire::agent::{Finish, Outcome};
 use windlass_wire::connection::WireError;
 
 use crate::support::call::reqwest_client;
-use crate::support::{Manager, Setup, denied, given, job, joined_by_token, poll, register, users};
+use crate::support::{
+    Manager, Setup, denied, given, index, job, joined_by_token, poll, register, users,
+};
 
 async fn strict() -> Manager {
     Manager::start(Setup {
@@ -190,4 +193,48 @@ async fn a_lease_is_renewed_while_a_poll_waits() {
         serde_json::to_value(detail.jobs[0].state).unwrap(),
         "started"
     );
+}
+
+#[tokio::test]
+async fn what_is_not_configured_any_more_fails_and_keeps_nobody_busy() {
+    let manager = Manager::start(Setup {
+        reloaded: |settings| settings.projects.clear(),
+        ..Setup::default()
+    })
+    .await;
+    let builder = manager.joined(&register(Builder, "b1", "x")).await;
+    let build = json!({"project": "shop", "action": "build"});
+    let begun = manager.requested(build.clone()).await;
+    let taken = given(&builder, "x").await;
+    builder.start(&taken.job, taken.epoch).await.unwrap();
+    let queued = manager.requested(build).await;
+    manager.app.reload().unwrap();
+    let polled = builder.poll(&poll("x", 1, 0)).await.unwrap();
+    assert!(polled.jobs.is_empty(), "{polled:?}");
+    let outcome = Outcome::Built {
+        index: index("shop", "7"),
+    };
+    builder
+        .finish(
+            &taken.job,
+            &Finish {
+                epoch: taken.epoch,
+                outcome,
+            },
+        )
+        .await
+        .unwrap();
+    for transaction in [&begun, &queued] {
+        let detail = manager
+            .rest("anybody")
+            .transaction(transaction)
+            .await
+            .unwrap();
+        assert_eq!(detail.transaction.status, Status::BuildFailed);
+        let why = detail.transaction.why.unwrap();
+        assert!(
+            why.contains("project shop is not configured any more"),
+            "{why}"
+        );
+    }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) request_limit: u64,
     pub(crate) tokens_on_loopback: bool,
     pub(crate) lease: Duration,
+    /// What becomes of the settings when they are read again.
+    pub(crate) reloaded: fn(&mut Settings),
 }
 
 impl Default for Setup {
@@ -42,6 +44,7 @@ impl Default for Setup {
             request_limit: 1 << 20,
             tokens_on_loopback: false,
             lease: Duration::from_secs(30),
+            reloaded: |_| {},
         }
     }
 }
@@ -63,7 +66,8 @@ impl Manager {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = lines.clone();
         let settings = settings(&setup);
-        let again = settings.clone();
+        let mut again = settings.clone();
+        (setup.reloaded)(&mut again);
         let app = App::new(Parts {
             store,
             directory: dir.path().to_owned(),

@@ -1,0 +1,125 @@
+//! Logs and blobs: what an agent may send and fetch for the job that it has.
+
+use windlass_model::release::machine::Refusal;
+use windlass_model::release::{AgentKind, Digest, Epoch, Job, JobId, TransactionId};
+use windlass_store::{BlobReader, Upload};
+
+use super::{AgentLogin, App, AppError, AppResult};
+
+impl App {
+    /// The job, where an agent has it now; an agent may act on nothing else.
+    async fn held_job(&self, login: &AgentLogin, job: &JobId) -> AppResult<(TransactionId, Job)> {
+        let (transaction, job) = self
+            .store()
+            .job(job)
+            .await?
+            .ok_or_else(|| AppError::NotFound(format!("there is no job {job}")))?;
+        let its_own = job.kind == login.kind && job.agent.as_ref() == Some(&login.name);
+        if !its_own || !job.state.is_held() {
+            return Err(AppError::Superseded(Refusal::Superseded.to_string()));
+        }
+        Ok((transaction, job))
+    }
+
+    /// Takes bytes of a job's log that stand at `offset` in it; gives how many bytes there are then.
+    pub async fn append_log(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        epoch: Epoch,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> AppResult<u64> {
+        let (transaction, held) = self.held_job(login, job).await?;
+        if held.epoch != epoch {
+            return Err(AppError::Superseded(Refusal::Superseded.to_string()));
+        }
+        let appended = self.inner.logs.append(job, epoch, offset, bytes).await?;
+        self.inner.wake.transaction(&transaction);
+        // What a full log does not take counts as taken: there is no use in sending it again.
+        Ok(if appended.is_full {
+            u64::MAX
+        } else {
+            appended.have
+        })
+    }
+
+    /// Whether an agent may see a blob: its job is about it. A builder may only ask whether it is there.
+    pub async fn may_see_blob(
+        &self,
+        login: &AgentLogin,
+        job: &JobId,
+        digest: &Digest,
+        to_read: bool,
+    ) -> AppResult<()> {
+        let (transaction, job) = self.held_job(login, job).await?;
+        if job.kind == AgentKind::Builder {
+            return match to_read {
+                false => Ok(()),
+                true => Err(AppError::Forbidden("a builder fetches nothing".into())),
+            };
+        }
+        let transaction = self.known(&transaction).await?;
+        let release = match &transaction.release {
+            Some(id) => self.store().release(id).await?,
+            None => None,
+        };
+        let item = release.and_then(|r| job.target.and_then(|t| r.index.targets.get(&t).cloned()));
+        match item {
+            Some(item) if item.digest == *digest => Ok(()),
+            _ => Err(AppError::Forbidden("the job is not about this blob".into())),
+        }
+    }
+
+    /// Whether an agent may upload: it builds.
+    pub async fn may_put_blob(&self, login: &AgentLogin, job: &JobId) -> AppResult<()> {
+        let (_, job) = self.held_job(login, job).await?;
+        match job.kind {
+            AgentKind::Builder => Ok(()),
+            AgentKind::Installer => Err(AppError::Forbidden("an installer uploads nothing".into())),
+        }
+    }
+
+    /// How much of a blob there is; none: all of it.
+    pub async fn blob_offset(&self, digest: &Digest) -> AppResult<Option<u64>> {
+        if self.inner.blobs.has(digest).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(
+            self.inner.blobs.has_partial(digest).await?.unwrap_or(0),
+        ))
+    }
+
+    /// Begins or goes on with an upload. An offset that is not where it stands is a conflict.
+    pub async fn upload(&self, digest: &Digest, offset: u64) -> AppResult<Upload> {
+        let upload = self.inner.blobs.upload(digest).await?;
+        if upload.offset() != offset {
+            return Err(AppError::Superseded(format!(
+                "the upload stands at byte {}, not {offset}: ask again where it stands",
+                upload.offset()
+            )));
+        }
+        Ok(upload)
+    }
+
+    /// An upload is whole: it is there, verified, from now on.
+    pub async fn uploaded(&self, digest: &Digest, upload: Upload) -> AppResult<()> {
+        let size = upload.finish().await?;
+        Ok(self.store().add_blob(digest, size).await?)
+    }
+
+    /// Bytes of a blob.
+    pub async fn blob_size(&self, digest: &Digest) -> AppResult<u64> {
+        let size = self.inner.blobs.has(digest).await?;
+        size.ok_or_else(|| AppError::NotFound(format!("there is no blob {digest}")))
+    }
+
+    /// A blob from an offset on.
+    pub async fn blob(&self, digest: &Digest, from: u64) -> AppResult<BlobReader> {
+        let range = match from {
+            0 => None,
+            from => Some(from..u64::MAX),
+        };
+        Ok(self.inner.blobs.open(digest, range).await?)
+    }
+}

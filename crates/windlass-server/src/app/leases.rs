@@ -1,0 +1,257 @@
+//! Agents ask for work, and keep the right to what they have.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use windlass_model::release::machine::{self, Verdict};
+use windlass_model::release::{
+    Advertisement, AgentKind, Epoch, JobId, JobState, TransactionId, Whole,
+};
+use windlass_store::{AgentRecord, AgentState, ChangeError};
+use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
+
+use super::agents::MOST_HELD;
+use super::{AgentLogin, App, AppError, AppResult};
+
+/// Jobs that one poll gives at most.
+const JOBS_A_POLL: u32 = 64;
+/// An agent's leases are renewed, and work is looked for, so often at least while it waits; more often where leases are short.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+impl App {
+    /// Renews what an agent holds, and gives it work as soon as there is some; waits for it as long as the poll says.
+    pub async fn poll(&self, login: &AgentLogin, poll: Poll, address: &str) -> AppResult<Polled> {
+        if poll.held.len() > MOST_HELD {
+            return Err(AppError::Malformed(format!(
+                "`held` has more than {MOST_HELD} jobs"
+            )));
+        }
+        self.newest(login, &poll).await?;
+        self.store().seen(login.kind, &login.name).await?;
+        let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(LONGEST_WAIT)));
+        let end = Instant::now() + wait;
+        let mut stopping = self.inner.stopping.subscribe();
+        let mut polled = Polled {
+            revoked: self.renew(login, &poll.held).await?,
+            ..Polled::default()
+        };
+        let signal = self.inner.wake.of_agent(login.kind, &login.name);
+        loop {
+            // Waiting begins before looking, so that nothing that comes between is missed.
+            let mut woken = std::pin::pin!(signal.notified());
+            woken.as_mut().enable();
+            let agent = self.newest(login, &poll).await?;
+            polled.probe = self.to_probe(login, &poll.held).await?;
+            polled.probe.retain(|job| !self.was_asked(job));
+            if poll.free > 0 {
+                polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
+            }
+            let news =
+                !polled.jobs.is_empty() || !polled.probe.is_empty() || !polled.revoked.is_empty();
+            if news || Instant::now() >= end || *stopping.borrow() {
+                return Ok(polled);
+            }
+            let until = end.min(Instant::now() + LOOK_AGAIN.min(self.settings().lease / 3));
+            tokio::select! {
+                _ = timeout_at(until, woken) => {}
+                _ = stopping.changed() => {}
+            }
+            if !poll.held.is_empty() {
+                polled.revoked = self.renew(login, &poll.held).await?;
+            }
+        }
+    }
+
+    /// The agent, where its newest process is the one that asks.
+    async fn newest(&self, login: &AgentLogin, poll: &Poll) -> AppResult<AgentRecord> {
+        let agent = self.store().agent(login.kind, &login.name).await?;
+        let agent = agent.ok_or_else(|| AppError::Unauthenticated("register again".into()))?;
+        if agent.incarnation != poll.incarnation {
+            return Err(AppError::Superseded(format!(
+                "another {} of the name {} registered since",
+                login.kind.as_str(),
+                login.name
+            )));
+        }
+        Ok(agent)
+    }
+
+    /// Renews leases; gives the jobs that are not the agent's any more, or not wanted.
+    async fn renew(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+        let lease = self.lease();
+        let mut revoked = Vec::new();
+        for Held { job, epoch } in held {
+            let transaction = match self.transaction_of(login, job).await {
+                Ok(transaction) => transaction,
+                Err(AppError::Unavailable(why)) => return Err(AppError::Unavailable(why)),
+                Err(_) => {
+                    revoked.push(job.clone());
+                    continue;
+                }
+            };
+            let (id, name, epoch) = (job.clone(), login.name.clone(), *epoch);
+            let change = move |whole: &mut Whole, now| {
+                let wanted = machine::renew(whole, &id, &name, epoch, now, lease)?;
+                Ok((wanted, Vec::new()))
+            };
+            match self.store().change(&transaction, change).await {
+                Ok(true) => {}
+                Err(ChangeError::Refused(_)) if self.goes_on(login, job, epoch).await? => {}
+                Ok(false) | Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {
+                    revoked.push(job.clone());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// Whether a job that counts as unknown, since nothing was heard of its installer, goes on there after all.
+    async fn goes_on(&self, login: &AgentLogin, job: &JobId, epoch: Epoch) -> AppResult<bool> {
+        let Some((transaction, found)) = self.store().job(job).await? else {
+            return Ok(false);
+        };
+        if found.state != JobState::Unknown || found.epoch != epoch {
+            return Ok(false);
+        }
+        let lease = self.lease();
+        let (id, name) = (job.clone(), login.name.clone());
+        let change = move |whole: &mut Whole, now| {
+            let verdict = Verdict::Running { epoch };
+            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            Ok(((), effects))
+        };
+        match self.store().change(&transaction, change).await {
+            Ok(()) => {
+                self.inner.wake.transaction(&transaction);
+                Ok(true)
+            }
+            // Another install has the target by now, and waits for this one to be settled: let it end.
+            Err(ChangeError::Busy { .. }) => Ok(true),
+            Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+        self.inner
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the installer was asked since it registered, and does not know either.
+    fn was_asked(&self, job: &JobId) -> bool {
+        self.asked().contains(job)
+    }
+
+    /// It may be asked again.
+    pub(super) fn forget_asked(&self, job: &JobId) {
+        self.asked().remove(job);
+    }
+
+    /// Jobs of an installer whose outcome is not known here.
+    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+        if login.kind != AgentKind::Installer {
+            return Ok(Vec::new());
+        }
+        let jobs = self.store().unknown_of(login.kind, &login.name).await?;
+        let probe = jobs
+            .into_iter()
+            .filter(|(_, job)| !held.iter().any(|h| h.job == job.id));
+        Ok(probe.map(|(_, job)| job.id).collect())
+    }
+
+    async fn lease_jobs(
+        &self,
+        login: &AgentLogin,
+        agent: &AgentRecord,
+        free: u32,
+        address: &str,
+    ) -> AppResult<Vec<Given>> {
+        if agent.state == AgentState::Draining {
+            return Ok(Vec::new());
+        }
+        let projects = match &agent.advertisement {
+            Advertisement::Projects(projects) => projects.clone(),
+            Advertisement::Environments(_) => BTreeSet::new(),
+        };
+        let candidates = self
+            .store()
+            .leasable(login.kind, &login.name, &projects)
+            .await?;
+        let mut given = Vec::new();
+        for (transaction, job) in candidates {
+            if given.len() as u32 >= free.min(JOBS_A_POLL) {
+                break;
+            }
+            match self.lease_job(login, &transaction, &job, address).await {
+                Ok(Some(job)) => given.push(job),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(given)
+    }
+
+    /// Leases one job; none when somebody else was quicker.
+    async fn lease_job(
+        &self,
+        login: &AgentLogin,
+        transaction: &TransactionId,
+        job: &JobId,
+        address: &str,
+    ) -> AppResult<Option<Given>> {
+        let lease = self.lease();
+        let (id, agent, from) = (job.clone(), login.clone(), address.to_owned());
+        let change = move |whole: &mut Whole, now| {
+            let who = (agent.kind, &agent.name, from.as_str());
+            let effects = machine::lease(whole, &id, who, now, lease)?;
+            Ok((whole.clone(), effects))
+        };
+        let whole = match self.store().change(transaction, change).await {
+            Ok(whole) => whole,
+            Err(
+                ChangeError::Refused(_) | ChangeError::NoTransaction | ChangeError::Busy { .. },
+            ) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(leased) = whole.job(job).cloned() else {
+            return Ok(None);
+        };
+        let spec = match self.spec(&whole, &leased).await {
+            Err(AppError::Conflict(why)) => {
+                self.cannot_be_done(transaction, &leased, why).await?;
+                return Ok(None);
+            }
+            spec => spec?,
+        };
+        self.inner.wake.transaction(transaction);
+        Ok(Some(Given {
+            job: leased.id,
+            epoch: leased.epoch,
+            spec,
+        }))
+    }
+
+    /// What an agent that registers had in hand: to go on with, to drop, to probe.
+    pub(super) async fn take_up(
+        &self,
+        login: &AgentLogin,
+        held: &[Held],
+    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<JobId>)> {
+        let drop = self.renew(login, held).await?;
+        let keep = held
+            .iter()
+            .filter(|h| !drop.contains(&h.job))
+            .cloned()
+            .collect();
+        let probe = self.to_probe(login, held).await?;
+        probe.iter().for_each(|job| self.forget_asked(job));
+        Ok((keep, drop, probe))
+    }
+}
