@@ -13,11 +13,16 @@
     reason = "a failed test shows what its services said"
 )]
 
+mod clocks;
+mod disk;
+mod faults;
 #[path = "../release/http.rs"]
 mod http;
 #[path = "../release/service.rs"]
 mod service;
+mod small;
 #[path = "../support/mod.rs"]
 mod support;
+mod trade;
 #[path = "../release/world.rs"]
 mod world;
