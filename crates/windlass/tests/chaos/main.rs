@@ -12,6 +12,7 @@
     clippy::print_stderr,
     reason = "a failed test shows what its services said"
 )]
+#![allow(clippy::print_stdout, reason = "trials take minutes")]
 
 mod clocks;
 mod disk;

@@ -169,6 +169,7 @@ impl Small {
                 return ran.expect(0);
             }
             told = self.told(run, version);
+            println!("  asked: {told:?}");
             assert!(
                 !told.is_empty(),
                 "it asks, and does not say what: {}",

@@ -82,6 +82,8 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
     let ran = trace::under(&words, &small.deploy(version)).output();
     let ran = Ran::of(ran.unwrap());
     let harmed = trace::harmed(&out);
+    let status = ran.status;
+    let _shown = Shown(format!("{harmed:?}, status {status}\n{}", ran.stderr));
     // whatever happened, what is visible is whole, and nothing was begun twice
     for (host, before) in HOSTS.iter().zip(&before) {
         let visible = small.visible(host);
@@ -120,6 +122,17 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
     match harmed.is_nothing() || harmed.is_impossible() {
         true => Came::Nothing,
         false => Came::Status(ran.status),
+    }
+}
+
+/// What is shown when a case fails.
+struct Shown(String);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("-- the deploy: {}", self.0);
+        }
     }
 }
 
