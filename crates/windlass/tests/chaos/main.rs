@@ -15,6 +15,7 @@
 
 #[path = "../release/http.rs"]
 mod http;
+mod kills;
 #[path = "../release/service.rs"]
 mod service;
 #[path = "../support/mod.rs"]
