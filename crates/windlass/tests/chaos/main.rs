@@ -17,6 +17,7 @@
 mod http;
 #[path = "../release/service.rs"]
 mod service;
+mod ssh_audit;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../release/world.rs"]
