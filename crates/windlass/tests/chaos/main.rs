@@ -13,6 +13,7 @@
     reason = "a failed test shows what its services said"
 )]
 
+mod archives;
 #[path = "../release/http.rs"]
 mod http;
 #[path = "../release/service.rs"]
