@@ -2,5 +2,6 @@
 
 pub mod agent;
 pub mod connection;
+mod received;
 pub mod rest;
 pub mod xmlrpc;
