@@ -13,7 +13,7 @@ use windlass_store::{AgentRecord, AgentState, ChangeError};
 use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
 
 use super::agents::MOST_HELD;
-use super::wake::Offers;
+use super::wake::{Offers, Turn};
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
@@ -54,7 +54,7 @@ impl App {
             ..Polled::default()
         };
         let signal = self.inner.wake.of_agent(login.kind, &login.name);
-        let mut turn = None;
+        let mut turn: Option<Turn> = None;
         loop {
             // Waiting begins before looking, so that nothing that comes between is missed.
             let mut woken = std::pin::pin!(signal.notified());
