@@ -13,6 +13,10 @@ use super::{App, AppResult, micros};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often what nobody carries on is looked for.
+const TIDY: Duration = Duration::from_secs(3600);
+/// How long an upload may rest before it is none any more.
+const UPLOAD: Duration = Duration::from_secs(24 * 3600);
 
 /// The database's clock beside this machine's steady one, which nobody sets and which stands still while the machine sleeps.
 #[derive(Default)]
@@ -48,8 +52,18 @@ impl App {
             self.log(Level::Error, &message);
         }
         let mut clock = Clock::default();
+        let (mut tidied, mut ticked): (Option<Instant>, Option<Instant>) = (None, None);
+        let is_due = |at: Option<Instant>, every| at.is_none_or(|at| at.elapsed() >= every);
         while !*stopping.borrow() {
-            match self.turn(&mut clock).await {
+            if is_due(tidied, TIDY) {
+                tidied = Some(Instant::now());
+                self.tidy().await;
+            }
+            let ticks = is_due(ticked, TICK);
+            if ticks {
+                ticked = Some(Instant::now());
+            }
+            match self.turn(ticks.then_some(&mut clock)).await {
                 Ok(()) => told = false,
                 Err(error) if !told => {
                     told = true;
@@ -65,12 +79,38 @@ impl App {
         }
     }
 
+    /// Removes uploads that nobody has carried on: their builder was lost, and another one built something else.
+    async fn tidy(&self) {
+        match self.inner.blobs.remove_partial(UPLOAD).await {
+            Ok(0) => {}
+            Ok(count) => self.log(
+                Level::Info,
+                &format!("{count} uploads that were not carried on are removed"),
+            ),
+            Err(error) => {
+                let message = format!("uploads that were not carried on stay: {error}");
+                self.log(Level::Warning, &message);
+            }
+        }
+    }
+
     /// Makes long polls end, and the scheduler.
     pub fn stop(&self) {
         self.inner.stopping.send_replace(true);
     }
 
-    async fn turn(&self, clock: &mut Clock) -> AppResult<()> {
+    async fn turn(&self, clock: Option<&mut Clock>) -> AppResult<()> {
+        if let Some(clock) = clock {
+            self.tick(clock).await?;
+        }
+        for id in self.store().waiting().await? {
+            self.plan(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends leases and passes deadlines.
+    async fn tick(&self, clock: &mut Clock) -> AppResult<()> {
         let now = self.store().now().await?;
         if let Some(by) = clock.set_by(now, micros(self.settings().lease / 4)) {
             self.clock_set(by).await?;
@@ -79,10 +119,7 @@ impl App {
         for id in self.store().due(now).await? {
             let change = |whole: &mut Whole, now| Ok(machine::tick(whole, now));
             let whole = self.advance(&id, change).await?;
-            self.wake_builders(&whole.transaction.project).await;
-        }
-        for id in self.store().waiting().await? {
-            self.plan(&id).await?;
+            self.inner.wake.project(&whole.transaction.project);
         }
         Ok(())
     }
@@ -131,7 +168,7 @@ impl App {
             .get(&transaction.project)
             .map(|project| project.rollout.clone())
             .unwrap_or_default();
-        let agents = self.known_agents().await?;
+        let agents = self.known_installers(environment).await?;
         let wanted = windlass_model::release::Request::read(&transaction.request).ok();
         let components = wanted.and_then(|request| request.components);
         let places = self.places_of(transaction).await?;

@@ -14,14 +14,17 @@
 )]
 #![allow(clippy::print_stdout, reason = "trials take minutes")]
 
+mod archives;
 mod clocks;
 mod disk;
 mod faults;
 #[path = "../release/http.rs"]
 mod http;
+mod kills;
 #[path = "../release/service.rs"]
 mod service;
 mod small;
+mod ssh_audit;
 #[path = "../support/mod.rs"]
 mod support;
 mod trade;
