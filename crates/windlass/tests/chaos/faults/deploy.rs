@@ -12,8 +12,8 @@ use crate::support::Ran;
 enum Came {
     /// The call did not come, or cannot fail so.
     Nothing,
-    /// It ended with this status; -1: it was killed.
-    Status(i32),
+    /// It ended with this status; -1: it was killed. How often it asked when it was gone on with.
+    Status(i32, usize),
 }
 
 #[test]
@@ -41,6 +41,7 @@ fn faults_of_a_deploy() {
             .for_each(|(site, calls)| trial.say(format_args!("  {} of {site}", calls.len())));
     }
     let (mut hit, mut harmless, mut killed, mut told) = (BTreeSet::new(), 0, 0, 0);
+    let mut asked = 0;
     for (n, fault) in faults
         .into_iter()
         .enumerate()
@@ -50,15 +51,20 @@ fn faults_of_a_deploy() {
         trial.say(format_args!("{n} of {all}: {fault}"));
         match case(&small, &fault, &version) {
             Came::Nothing => continue,
-            Came::Status(0) => harmless += 1,
-            Came::Status(-1) => killed += 1,
-            Came::Status(_) => told += 1,
+            Came::Status(0, _) => harmless += 1,
+            Came::Status(status, times) => {
+                asked += times;
+                match status {
+                    -1 => killed += 1,
+                    _ => told += 1,
+                }
+            }
         }
         hit.insert(fault.site);
     }
     trial.report(format_args!(
         "{} faults at {} of {} call sites of a deploy: {killed} killed it, {told} it told of, {harmless} it went on from; \
-         every run was gone on with to a good end, each task begun once",
+         every run was gone on with to a good end ({asked} of them asked what came of a task), each task begun once",
         killed + told + harmless,
         hit.len(),
         sites.len()
@@ -95,6 +101,7 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
     }
     let run = small.runs().into_iter().find(|run| !runs.contains(run));
     let shown = run.as_ref().and_then(|run| small.shown(run));
+    let mut asked = 0;
     if ran.status == 0 {
         small.is_well(version);
         assert_eq!(shown.unwrap()["state"], "succeeded");
@@ -106,7 +113,7 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
         match (&run, &shown) {
             (Some(run), Some(shown)) if shown["state"] != "succeeded" => {
                 assert_ne!(shown["state"], "running", "{shown}");
-                small.go_on(run, version);
+                asked = small.go_on(run, version);
             }
             (_, Some(_)) => {}
             // it had not begun, so nothing was done
@@ -121,7 +128,7 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
     }
     match harmed.is_nothing() || harmed.is_impossible() {
         true => Came::Nothing,
-        false => Came::Status(ran.status),
+        false => Came::Status(ran.status, asked),
     }
 }
 
