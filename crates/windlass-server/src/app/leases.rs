@@ -1,13 +1,13 @@
 //! Agents ask for work, and keep the right to what they have.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Verdict};
 use windlass_model::release::{
-    Advertisement, AgentKind, Epoch, JobId, JobState, TransactionId, Whole,
+    Advertisement, AgentKind, Epoch, Job, JobId, JobState, TransactionId, Whole,
 };
 use windlass_store::{AgentRecord, AgentState, ChangeError};
 use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
@@ -44,7 +44,7 @@ impl App {
             woken.as_mut().enable();
             let agent = self.newest(login, &poll).await?;
             polled.probe = self.to_probe(login, &poll.held).await?;
-            polled.probe.retain(|job| !self.was_asked(job));
+            polled.probe.retain(|of| !self.was_asked(&of.job));
             if poll.free > 0 {
                 polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
             }
@@ -120,7 +120,7 @@ impl App {
         let (id, name) = (job.clone(), login.name.clone());
         let change = move |whole: &mut Whole, now| {
             let verdict = Verdict::Running { epoch };
-            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            let effects = machine::probed(whole, &id, (&name, ""), epoch, verdict, now, lease)?;
             Ok(((), effects))
         };
         match self.store().change(&transaction, change).await {
@@ -135,16 +135,20 @@ impl App {
         }
     }
 
-    pub(super) fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+    pub(super) fn asked(&self) -> MutexGuard<'_, HashMap<JobId, Option<Instant>>> {
         self.inner
             .asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the installer was asked since it registered, and does not know either.
+    /// Whether the installer is not to be asked: it was since it registered, and does not know either, or its answer could not
+    /// be taken just now.
     fn was_asked(&self, job: &JobId) -> bool {
-        self.asked().contains(job)
+        let asked = self.asked();
+        asked
+            .get(job)
+            .is_some_and(|until| until.is_none_or(|until| Instant::now() < until))
     }
 
     /// It may be asked again.
@@ -153,7 +157,7 @@ impl App {
     }
 
     /// Jobs of an installer whose outcome is not known here.
-    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<Held>> {
         if login.kind != AgentKind::Installer {
             return Ok(Vec::new());
         }
@@ -161,7 +165,11 @@ impl App {
         let probe = jobs
             .into_iter()
             .filter(|(_, job)| !held.iter().any(|h| h.job == job.id));
-        Ok(probe.map(|(_, job)| job.id).collect())
+        let held = |(_, job): (TransactionId, Job)| Held {
+            job: job.id,
+            epoch: job.epoch,
+        };
+        Ok(probe.map(held).collect())
     }
 
     async fn lease_jobs(
@@ -243,7 +251,7 @@ impl App {
         &self,
         login: &AgentLogin,
         held: &[Held],
-    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<JobId>)> {
+    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<Held>)> {
         let drop = self.renew(login, held).await?;
         let keep = held
             .iter()
@@ -251,7 +259,7 @@ impl App {
             .cloned()
             .collect();
         let probe = self.to_probe(login, held).await?;
-        probe.iter().for_each(|job| self.forget_asked(job));
+        probe.iter().for_each(|of| self.forget_asked(&of.job));
         Ok((keep, drop, probe))
     }
 }

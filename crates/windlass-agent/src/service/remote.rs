@@ -1,0 +1,182 @@
+//! A manager that is reached over HTTP.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use windlass_model::release::machine::Verdict;
+use windlass_model::release::{Digest, Epoch, InstallSpec, JobId};
+use windlass_wire::agent::{AgentClient, Finish, Poll, Polled, Register, Registered};
+use windlass_wire::connection::{Connection, WireError};
+
+use super::{BuiltFiles, Fetched, Manager, log};
+
+/// Pause between two tries of a call.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often bytes are asked for again from where they stopped.
+const TRIES: u32 = 20;
+
+/// Speaks the agents' protocol with a manager.
+pub struct Remote {
+    url: String,
+    client: AgentClient,
+}
+
+impl Remote {
+    /// Over a connection.
+    pub fn new(connection: Connection) -> Self {
+        Self {
+            url: connection.url().to_owned(),
+            client: AgentClient::new(connection),
+        }
+    }
+}
+
+#[async_trait]
+impl Manager for Remote {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn with_credential(&self, credential: Option<String>) -> Arc<dyn Manager> {
+        Arc::new(Self {
+            url: self.url.clone(),
+            client: self.client.with_credential(credential),
+        })
+    }
+
+    async fn register(&self, register: &Register) -> Result<Registered, WireError> {
+        self.client.register(register).await
+    }
+
+    async fn poll(&self, poll: &Poll) -> Result<Polled, WireError> {
+        self.client.poll(poll).await
+    }
+
+    async fn start(&self, job: &JobId, epoch: Epoch) -> Result<(), WireError> {
+        self.client.start(job, epoch).await
+    }
+
+    async fn finish(&self, job: &JobId, finish: &Finish) -> Result<(), WireError> {
+        self.client.finish(job, finish).await
+    }
+
+    async fn probed(&self, job: &JobId, epoch: Epoch, verdict: Verdict) -> Result<(), WireError> {
+        self.client.probed(job, epoch, verdict).await
+    }
+
+    async fn upload(
+        &self,
+        job: &JobId,
+        built: &BuiltFiles,
+        stopping: &AtomicBool,
+    ) -> Result<(), WireError> {
+        for (target, path) in &built.files {
+            let Some(item) = built.index.targets.get(target) else {
+                continue;
+            };
+            let mut tries = 0;
+            loop {
+                let put = self.client.put_blob(job, &item.digest, path, item.size);
+                match put.await {
+                    Ok(()) => break,
+                    // A conflict about where the upload stands is settled by asking again.
+                    Err(
+                        WireError::Link(_) | WireError::Unavailable(_) | WireError::Superseded(_),
+                    ) if tries < TRIES && !stopping.load(Ordering::Relaxed) => {
+                        tries += 1;
+                        sleep(PAUSE).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch(
+        &self,
+        job: &JobId,
+        spec: &InstallSpec,
+        directory: &Path,
+        stopping: &AtomicBool,
+    ) -> Result<Fetched, String> {
+        let name = Path::new(&spec.resource.name);
+        let plain = name.file_name().is_some_and(|file| Path::new(file) == name);
+        if !plain {
+            return Err(format!("{:?} is no name of a file", spec.resource.name));
+        }
+        let path = directory.join(name);
+        let here = |e: std::io::Error| format!("{}: {e}", path.display());
+        match tokio::fs::remove_dir_all(directory).await {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(here(e)),
+            _ => {}
+        }
+        tokio::fs::create_dir_all(directory).await.map_err(here)?;
+        let keep = Directory(directory.to_owned());
+        let mut tries = 0;
+        loop {
+            let got = self.client.get_blob(job, &spec.resource.digest, &path);
+            match got.await {
+                Ok(()) => break,
+                Err(error)
+                    if error.is_passing() && tries < TRIES && !stopping.load(Ordering::Relaxed) =>
+                {
+                    tries += 1;
+                    sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        let found = digest(&path).await.map_err(here)?;
+        if found != spec.resource.digest {
+            return Err(format!(
+                "{} has SHA-256 {found}, not {}",
+                spec.resource.name, spec.resource.digest
+            ));
+        }
+        Ok(Fetched {
+            path,
+            keep: Box::new(keep),
+        })
+    }
+
+    async fn follow(&self, job: (JobId, Epoch), path: &Path, ended: watch::Receiver<bool>) {
+        log::follow(self.client.clone(), job, path, ended).await;
+        let _ = tokio::fs::remove_file(path).await;
+    }
+}
+
+/// Removed when it is of no use any more.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn digest(path: &Path) -> std::io::Result<Digest> {
+    let mut file = tokio::fs::File::open(path).await?;
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut chunk).await?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(chunk.get(..count).unwrap_or_default());
+    }
+    let hex: String = hasher
+        .finalize()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    hex.parse().map_err(std::io::Error::other)
+}
