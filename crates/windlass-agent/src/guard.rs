@@ -3,32 +3,45 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use windlass_model::release::machine::Verdict;
 use windlass_model::release::{
-    Environment, Epoch, InstallSpec, InstalledRow, JobId, Project, ReleaseId, TargetName,
+    Environment, InstallSpec, InstalledRow, JobId, Project, ReleaseId, TargetName,
 };
+use windlass_model::step::Level;
 
 use crate::fence::{Begin, End, Fence, Probe};
-use crate::service::InstallEnd;
+use crate::groups::Groups;
+use crate::service::{InstallEnd, Log, Work};
 use crate::work::{FailureKind, InstallFailed, Installed, Row};
+
+/// How long what a killed installer had begun is waited for.
+const LEFTOVER: Duration = Duration::from_secs(600);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A place that one install has at a time.
 type Turns = BTreeMap<(Environment, TargetName), Arc<tokio::sync::Mutex<()>>>;
 
-/// The record of an installer, and whose turn it is.
+/// The record of an installer, whose turn it is, and what goes on of installs that were cut off.
 pub struct Guard {
     fence: Mutex<Fence>,
     /// Several managers may ask for installs into one target at once.
     turns: Mutex<Turns>,
+    groups: Groups,
+    log: Log,
 }
 
 impl Guard {
-    /// Over a record that is open.
-    pub fn new(fence: Fence) -> Self {
+    /// Over a record that is open. `groups`: what installs began on this machine.
+    pub fn new(fence: Fence, groups: Groups, log: Log) -> Self {
         Self {
             fence: Mutex::new(fence),
             turns: Mutex::default(),
+            groups,
+            log,
         }
     }
 
@@ -36,12 +49,49 @@ impl Guard {
         self.fence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What goes on of an install into the same target that was cut off: its job, a process group.
+    fn leftover(&self, spec: &InstallSpec) -> Option<(JobId, i32)> {
+        let fence = self.fence();
+        let of_target = fence
+            .cut_off()
+            .into_iter()
+            .filter(|begin| begin.environment == spec.environment && begin.target == spec.target);
+        of_target.into_iter().find_map(|begin| {
+            let group = self.groups.going_on(&begin.job, begin.epoch)?;
+            Some((begin.job.clone(), group))
+        })
+    }
+
+    /// Waits until this installer is alone at the target: what was sent to a shell goes on there when the installer is killed.
+    async fn alone(&self, spec: &InstallSpec, work: &mut Work<'_>) -> Result<(), String> {
+        let begun = Instant::now();
+        let mut told = false;
+        while let Some((job, group)) = self.leftover(spec) {
+            let what = format!(
+                "process group {group} goes on still, which install {job} had begun when its installer was killed"
+            );
+            if begun.elapsed() >= LEFTOVER {
+                return Err(format!("{what}: end it, then ask again"));
+            }
+            if !told {
+                told = true;
+                let message = format!("job {} waits: {what}", work.job);
+                (self.log)(Level::Warning, &message);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = work.interrupt.reached(1) => return Err("it was stopped".into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Does an install in its turn, unless the fence says that it comes too late. `act` is begun once that it begins is written
     /// down; it is not begun otherwise. Dropping the future drops `act`, and leaves the install begun and without an end.
     pub async fn install(
         &self,
         spec: &InstallSpec,
-        (cluster, job, epoch): (&str, &JobId, Epoch),
+        mut work: Work<'_>,
         act: impl Future<Output = Result<Installed, InstallFailed>>,
     ) -> InstallEnd {
         let key = (spec.environment.clone(), spec.target.clone());
@@ -50,10 +100,13 @@ impl Guard {
             turns.entry(key).or_default().clone()
         };
         let _turn = turn.lock().await;
+        if let Err(why) = self.alone(spec, &mut work).await {
+            return InstallEnd::Failed(why, Vec::new());
+        }
         let begin = Begin {
-            cluster: cluster.to_owned(),
-            job: job.clone(),
-            epoch,
+            cluster: work.cluster.to_owned(),
+            job: work.job.clone(),
+            epoch: work.epoch,
             sequence: spec.sequence,
             environment: spec.environment.clone(),
             target: spec.target.clone(),
@@ -72,7 +125,7 @@ impl Guard {
             Err(why) => (End::Failed(why.clone()), failed(project, why)),
         };
         // Nobody is told what would be forgotten.
-        match self.fence().end(job, epoch, end) {
+        match self.fence().end(work.job, work.epoch, end) {
             Ok(()) => told,
             Err(e) => {
                 InstallEnd::Unknown(format!("it ended, and that could not be written down: {e}"))
@@ -97,9 +150,17 @@ impl Guard {
             Probe::Failed(failed) => Verdict::Failed {
                 why: failed.failure.message,
             },
-            Probe::Unknown(why) => Verdict::Unknown {
-                why: format!("{why}: look at the target, then settle it"),
-            },
+            Probe::Unknown(why) => {
+                let mut cut_off = fence.cut_off().into_iter();
+                let begin = cut_off.find(|begin| begin.job == *job);
+                let group = begin.and_then(|begin| self.groups.going_on(job, begin.epoch));
+                let on = group.map_or_else(String::new, |group| {
+                    format!(", and process group {group} of it goes on still")
+                });
+                Verdict::Unknown {
+                    why: format!("{why}{on}: look at the target, then settle it"),
+                }
+            }
         }
     }
 }

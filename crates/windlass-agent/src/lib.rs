@@ -5,6 +5,7 @@
 //! before each install and tells it afterwards.
 
 pub mod fence;
+pub mod groups;
 pub mod guard;
 pub mod scratch;
 pub mod service;

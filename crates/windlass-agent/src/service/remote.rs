@@ -6,12 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use windlass_model::release::machine::Verdict;
-use windlass_model::release::{Digest, Epoch, InstallSpec, JobId};
+use windlass_model::release::{Epoch, InstallSpec, JobId};
 use windlass_wire::agent::{AgentClient, Finish, Poll, Polled, Register, Registered};
 use windlass_wire::connection::{Connection, WireError};
 
@@ -121,10 +119,10 @@ impl Manager for Remote {
         tokio::fs::create_dir_all(directory).await.map_err(here)?;
         let keep = Directory(directory.to_owned());
         let mut tries = 0;
-        loop {
+        let found = loop {
             let got = self.client.get_blob(job, &spec.resource.digest, &path);
             match got.await {
-                Ok(()) => break,
+                Ok(found) => break found,
                 Err(error)
                     if error.is_passing() && tries < TRIES && !stopping.load(Ordering::Relaxed) =>
                 {
@@ -133,8 +131,7 @@ impl Manager for Remote {
                 }
                 Err(error) => return Err(error.to_string()),
             }
-        }
-        let found = digest(&path).await.map_err(here)?;
+        };
         if found != spec.resource.digest {
             return Err(format!(
                 "{} has SHA-256 {found}, not {}",
@@ -160,23 +157,4 @@ impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-async fn digest(path: &Path) -> std::io::Result<Digest> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut chunk).await?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(chunk.get(..count).unwrap_or_default());
-    }
-    let hex: String = hasher
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    hex.parse().map_err(std::io::Error::other)
 }

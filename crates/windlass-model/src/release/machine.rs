@@ -500,45 +500,15 @@ fn settle_job(job: &mut Job, state: JobState, result: Option<String>) {
 pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
     let cancelled = whole.transaction.cancelled;
     let wave = whole.transaction.wave;
-    let manager = Actor::manager();
     let mut effects = Vec::new();
     for job in &mut whole.jobs {
-        let expired = job.lease_until.is_some_and(|until| until < now);
-        match (job.kind, job.state) {
-            (_, JobState::Leased) if expired => {
-                let detail = format!("{}: the lease expired before it began", describe(job));
-                effects.push(history(&manager, "queued again", detail));
-                let deadline = job.deadline;
-                requeue(job);
-                // Nobody began it, so nobody has more time for that.
-                job.deadline = deadline;
-            }
-            (AgentKind::Builder, JobState::Started) if expired => {
-                let who = describe(job);
-                if cancelled || job.attempt >= BUILD_ATTEMPTS {
-                    let why = format!("the builder was lost in attempt {}", job.attempt);
-                    effects.push(history(&manager, "build failed", format!("{who}: {why}")));
-                    settle_job(job, JobState::Failed, Some(why));
-                } else {
-                    let detail = format!("{who}: the builder was lost");
-                    effects.push(history(&manager, "queued again", detail));
-                    requeue(job);
-                }
-            }
-            (AgentKind::Installer, JobState::Started) if expired => {
-                let why =
-                    "the installer was lost after it had begun: look at its log and at the target";
-                effects.push(history(
-                    &manager,
-                    "unknown",
-                    format!("{}: {why}", describe(job)),
-                ));
-                let until = job.lease_until;
-                settle_job(job, JobState::Unknown, Some(why.into()));
-                // It was not given back: it may go on there after all.
+        let until = job.lease_until;
+        if until.is_some_and(|until| until < now) {
+            effects.extend(lapse(job, cancelled, "the lease expired before it began"));
+            if job.state == JobState::Unknown {
+                // Nobody gave it back: it may go on there after all.
                 job.lease_until = until;
             }
-            _ => {}
         }
         let late = job.deadline.is_some_and(|deadline| deadline < now) && job.wave <= wave;
         if late && matches!(job.state, JobState::Queued | JobState::Leased) {
@@ -547,7 +517,8 @@ pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
                 AgentKind::Builder => "build failed",
                 AgentKind::Installer => "install failed",
             };
-            effects.push(history(&manager, what, format!("{}: {why}", describe(job))));
+            let detail = format!("{}: {why}", describe(job));
+            effects.push(history(&Actor::manager(), what, detail));
             settle_job(job, JobState::Failed, Some(why.into()));
         }
     }
@@ -555,6 +526,51 @@ pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
         effects.extend(evaluate(whole, now));
     }
     effects
+}
+
+/// The agent has begun anew without it: nobody has it any more, whatever its lease says. What it was given under another epoch since
+/// is not meant.
+pub fn lost(whole: &mut Whole, id: &JobId, name: &AgentName, epoch: Epoch, now: Micros) -> Changed {
+    let cancelled = whole.transaction.cancelled;
+    let job = held(whole, id, name, epoch)?;
+    let mut effects = Vec::new();
+    effects.extend(lapse(job, cancelled, "its agent began anew"));
+    if !effects.is_empty() {
+        effects.extend(evaluate(whole, now));
+    }
+    Ok(effects)
+}
+
+/// The right to a job is over. `unbegun`: why, where it had not begun.
+fn lapse(job: &mut Job, cancelled: bool, unbegun: &str) -> Option<Effect> {
+    let who = describe(job);
+    let told = |what, detail: &str| history(&Actor::manager(), what, format!("{who}: {detail}"));
+    Some(match (job.kind, job.state) {
+        (_, JobState::Leased) => {
+            let deadline = job.deadline;
+            requeue(job);
+            // Nobody began it, so nobody has more time for that.
+            job.deadline = deadline;
+            told("queued again", unbegun)
+        }
+        (AgentKind::Builder, JobState::Started) if cancelled || job.attempt >= BUILD_ATTEMPTS => {
+            let why = format!("the builder was lost in attempt {}", job.attempt);
+            let effect = told("build failed", &why);
+            settle_job(job, JobState::Failed, Some(why));
+            effect
+        }
+        (AgentKind::Builder, JobState::Started) => {
+            requeue(job);
+            told("queued again", "the builder was lost")
+        }
+        (AgentKind::Installer, JobState::Started) => {
+            let why =
+                "the installer was lost after it had begun: look at its log and at the target";
+            settle_job(job, JobState::Unknown, Some(why.into()));
+            told("unknown", why)
+        }
+        _ => return None,
+    })
 }
 
 /// It is to be begun again, and gets time for that anew: see [`allot`].

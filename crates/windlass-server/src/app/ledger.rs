@@ -1,15 +1,15 @@
 //! What the use cases need of a store. [`Store`] gives it over a database; a simulated world gives it from memory, with faults.
 
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use windlass_model::release::machine::Refusal;
 use windlass_model::release::{
-    Actor, AgentKind, AgentName, Digest, Effect, Index, Job, JobId, Micros, Project, ReleaseId,
-    Transaction, TransactionId, Whole,
+    Actor, AgentKind, AgentName, Digest, Effect, Environment, Index, Job, JobId, Micros, Project,
+    ReleaseId, Transaction, TransactionId, Whole,
 };
 use windlass_store::{
     AgentRecord, AgentState, Begun, ChangeError, Counts, Entry, Installed, InstalledFilter,
@@ -18,6 +18,9 @@ use windlass_store::{
 
 /// A change of a transaction: gets it as it is, and now; gives the effects, or refuses. Pure: it may be called again.
 pub type Change = Box<dyn FnMut(&mut Whole, Micros) -> Result<Vec<Effect>, Refusal> + Send>;
+
+/// Tells that what was queued is on the disk; must be awaited.
+pub type Written = BoxFuture<'static, Result<(), StoreError>>;
 
 /// What a manager keeps of transactions, releases and agents. Each operation is whole or not at all, and says what the method
 /// of [`Store`] of the same name says.
@@ -32,7 +35,7 @@ pub trait Ledger: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
     async fn counts(&self) -> Result<Counts, StoreError>;
     async fn begin(&self, new: NewTransaction) -> Result<Begun, ChangeError>;
-    async fn answered(&self, id: &TransactionId) -> Result<(), StoreError>;
+    async fn answered(&self, ids: Vec<TransactionId>) -> Result<Written, StoreError>;
     /// [`Store::change`], whose value is left where the change keeps it.
     async fn apply(&self, id: &TransactionId, change: Change) -> Result<(), ChangeError>;
     async fn transaction(&self, id: &TransactionId) -> Result<Option<Transaction>, StoreError>;
@@ -50,8 +53,13 @@ pub trait Ledger: Send + Sync {
         &self,
         kind: AgentKind,
         name: &AgentName,
-        projects: &BTreeSet<Project>,
+        projects: &[Project],
     ) -> Result<Vec<(TransactionId, JobId)>, StoreError>;
+    async fn held_by(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+    ) -> Result<Vec<(TransactionId, Job)>, StoreError>;
     async fn unknown_of(
         &self,
         kind: AgentKind,
@@ -75,7 +83,14 @@ pub trait Ledger: Send + Sync {
         kind: AgentKind,
         name: &AgentName,
     ) -> Result<Option<AgentRecord>, StoreError>;
-    async fn seen(&self, kind: AgentKind, name: &AgentName) -> Result<bool, StoreError>;
+    async fn builder(&self, project: &Project) -> Result<Option<AgentRecord>, StoreError>;
+    async fn installers(&self, environment: &Environment) -> Result<Vec<AgentRecord>, StoreError>;
+    async fn seen(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+        incarnation: &str,
+    ) -> Result<bool, StoreError>;
     async fn set_state(
         &self,
         kind: AgentKind,
@@ -157,8 +172,9 @@ impl Ledger for Store {
         self.begin(new).await
     }
 
-    async fn answered(&self, id: &TransactionId) -> Result<(), StoreError> {
-        self.answered(id).await
+    async fn answered(&self, ids: Vec<TransactionId>) -> Result<Written, StoreError> {
+        let written = self.answered(ids).await?;
+        Ok(Box::pin(written))
     }
 
     async fn apply(&self, id: &TransactionId, mut change: Change) -> Result<(), ChangeError> {
@@ -205,9 +221,17 @@ impl Ledger for Store {
         &self,
         kind: AgentKind,
         name: &AgentName,
-        projects: &BTreeSet<Project>,
+        projects: &[Project],
     ) -> Result<Vec<(TransactionId, JobId)>, StoreError> {
         self.leasable(kind, name, projects).await
+    }
+
+    async fn held_by(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+    ) -> Result<Vec<(TransactionId, Job)>, StoreError> {
+        self.held_by(kind, name).await
     }
 
     async fn unknown_of(
@@ -266,8 +290,21 @@ impl Ledger for Store {
         self.agent(kind, name).await
     }
 
-    async fn seen(&self, kind: AgentKind, name: &AgentName) -> Result<bool, StoreError> {
-        self.seen(kind, name).await
+    async fn builder(&self, project: &Project) -> Result<Option<AgentRecord>, StoreError> {
+        self.builder(project).await
+    }
+
+    async fn installers(&self, environment: &Environment) -> Result<Vec<AgentRecord>, StoreError> {
+        self.installers(environment).await
+    }
+
+    async fn seen(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+        incarnation: &str,
+    ) -> Result<bool, StoreError> {
+        self.seen(kind, name, incarnation).await
     }
 
     async fn set_state(

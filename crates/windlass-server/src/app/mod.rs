@@ -32,7 +32,7 @@ use crate::settings::{Log, Reload, Settings};
 use wake::Wake;
 
 pub use agents::AgentLogin;
-pub use ledger::{Books, Change, Ledger};
+pub use ledger::{Books, Change, Ledger, Written};
 pub use requests::Requester;
 
 /// How long an auth plugin may take to answer; one that takes longer counts as silent.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use windlass_agent::fence::Fence;
+use windlass_agent::groups::Groups;
 use windlass_agent::guard::Guard;
 use windlass_agent::service::{Agent, BuiltFiles, InstallEnd, Work as Errand, Worker};
 use windlass_agent::work::{Failure, FailureKind, InstallFailed, Installed, Row};
@@ -106,7 +107,7 @@ async fn open(world: &World, agent: usize, state: &Path) -> Option<Guard> {
     }
     loop {
         match Fence::open(state) {
-            Ok(fence) => return Some(Guard::new(fence)),
+            Ok(fence) => return Some(Guard::new(fence, Groups::of(state), Arc::new(|_, _| {}))),
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                 sleep(Duration::from_millis(1)).await;
                 if lives(world, agent) {
@@ -308,7 +309,10 @@ impl Worker for Hand {
         self.world
             .passes(self.agent, self.process, Step::BeforeRecord)
             .await;
-        let right = (errand.cluster, errand.job, errand.epoch);
+        let right = Errand {
+            interrupt: errand.interrupt.clone(),
+            ..errand
+        };
         let end = guard.install(spec, right, self.put(spec, &errand)).await;
         let end = match (end, self.world.0.plan.flaw) {
             (InstallEnd::Failed(why, _), Some(Flaw::AsksNoFence)) if why.contains("too late") => {

@@ -4,17 +4,16 @@
 //! and one after it, in which the manager may end and nobody hears that it was. The store may refuse an operation, and it may do
 //! it and say that it failed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::sleep;
 use windlass_model::release::machine::Refusal;
 use windlass_model::release::{
-    Actor, AgentKind, AgentName, Digest, Index, Job, JobId, JobState, Micros, Phase, Project,
-    ReleaseId, Transaction, TransactionId, Whole,
+    Actor, Advertisement, AgentKind, AgentName, Digest, Environment, Index, Job, JobId, JobState,
+    Micros, Phase, Project, ReleaseId, Transaction, TransactionId, Whole,
 };
-use windlass_server::app::{Change, Ledger};
+use windlass_server::app::{Change, Ledger, Written};
 use windlass_store::{
     AgentRecord, AgentState, Begun, ChangeError, Counts, Entry, Installed, InstalledFilter,
     NewTransaction, Registration, Release, StoreError, TransactionFilter,
@@ -84,14 +83,17 @@ impl Ledger for Memory {
         Ok(begun?)
     }
 
-    async fn answered(&self, id: &TransactionId) -> Result<(), StoreError> {
+    async fn answered(&self, ids: Vec<TransactionId>) -> Result<Written, StoreError> {
         let unheard = self.before().await?;
         self.world.data(|data, _| {
-            if let Some(kept) = data.kept_mut(id) {
-                kept.fingerprint = None;
+            for id in ids {
+                if let Some(kept) = data.kept_mut(&id) {
+                    kept.fingerprint = None;
+                }
             }
         });
-        self.after(unheard).await
+        self.after(unheard).await?;
+        Ok(Box::pin(async { Ok(()) }))
     }
 
     async fn apply(&self, id: &TransactionId, mut change: Change) -> Result<(), ChangeError> {
@@ -181,7 +183,7 @@ impl Ledger for Memory {
         &self,
         kind: AgentKind,
         name: &AgentName,
-        projects: &BTreeSet<Project>,
+        projects: &[Project],
     ) -> Result<Vec<(TransactionId, JobId)>, StoreError> {
         self.before().await?;
         Ok(self.world.data(|data, _| {
@@ -206,6 +208,19 @@ impl Ledger for Memory {
                 found.extend(ids.map(|job| (transaction.id.clone(), job.id.clone())));
             }
             found
+        }))
+    }
+
+    async fn held_by(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+    ) -> Result<Vec<(TransactionId, Job)>, StoreError> {
+        self.before().await?;
+        Ok(self.world.data(|data, _| {
+            data.jobs(|job| {
+                job.state.is_held() && job.kind == kind && job.agent.as_ref() == Some(name)
+            })
         }))
     }
 
@@ -310,13 +325,42 @@ impl Ledger for Memory {
         Ok(self.world.data(|data, _| data.agents.get(&key).cloned()))
     }
 
-    async fn seen(&self, kind: AgentKind, name: &AgentName) -> Result<bool, StoreError> {
+    async fn builder(&self, project: &Project) -> Result<Option<AgentRecord>, StoreError> {
         self.before().await?;
-        let key = (kind, name.clone());
-        Ok(self.world.data(|data, now| {
-            let agent = data.agents.get_mut(&key);
-            agent.map(|agent| agent.seen_at = now).is_some()
+        Ok(self.world.data(|data, _| {
+            let mut agents = data.agents.values();
+            agents
+                .find(|agent| agent.advertisement.builds(project))
+                .cloned()
         }))
+    }
+
+    async fn installers(&self, environment: &Environment) -> Result<Vec<AgentRecord>, StoreError> {
+        self.before().await?;
+        let acts = |agent: &&AgentRecord| match &agent.advertisement {
+            Advertisement::Environments(all) => all.contains_key(environment),
+            Advertisement::Projects(_) => false,
+        };
+        Ok(self
+            .world
+            .data(|data, _| data.agents.values().filter(acts).cloned().collect()))
+    }
+
+    async fn seen(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+        incarnation: &str,
+    ) -> Result<bool, StoreError> {
+        let unheard = self.before().await?;
+        let key = (kind, name.clone());
+        let seen = self.world.data(|data, now| {
+            let agent = data.agents.get_mut(&key);
+            let agent = agent.filter(|agent| agent.incarnation == incarnation);
+            agent.map(|agent| agent.seen_at = now).is_some()
+        });
+        self.after(unheard).await?;
+        Ok(seen)
     }
 
     async fn set_state(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use windlass_agent::fence::Fence;
+use windlass_agent::groups::Groups;
 use windlass_agent::guard::Guard;
 use windlass_model::release::machine::Verdict;
 use windlass_model::release::rollback::{BEGUN, LEFT, OWED, takes_back};
@@ -207,7 +209,12 @@ fn recorded(world: &World, job: &JobId, agent: Option<&str>) -> Option<Verdict> 
         copy.join("installs.jsonl"),
     )
     .unwrap();
-    Some(Guard::new(Fence::open(&copy).unwrap()).probe(job))
+    let guard = Guard::new(
+        Fence::open(&copy).unwrap(),
+        Groups::of(&copy),
+        Arc::new(|_, _| {}),
+    );
+    Some(guard.probe(job))
 }
 
 /// What is owed is paid, once, and said to be.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use windlass_agent::fence::Fence;
+use windlass_agent::groups::Groups;
 use windlass_agent::guard::Guard;
 use windlass_agent::scratch;
-use windlass_agent::service::{Agent as Service, Manager, Remote, Worker};
+use windlass_agent::service::{Agent as Service, Log, Manager, Remote, Worker};
 use windlass_agent::work::{Job, Limits as JobLimits, TargetConfig, Tools, run_id, versions};
 use windlass_builtins::generators::GeneratorHelp;
 use windlass_builtins::hosts::HostsOptions;
@@ -69,6 +70,12 @@ pub(crate) async fn serve_builder(
             let recipe = Recipe::new(&place, setup.host.limits, item, how);
             recipes.insert(item.project.clone(), recipe);
         }
+        for group in Groups::of(&kit.directory).end_all() {
+            let message = format!(
+                "process group {group}, which an earlier build began, cannot be killed: end it"
+            );
+            speech.say(Level::Warning, &message);
+        }
         let advertisement = Advertisement::Projects(recipes.keys().cloned().collect());
         let worker = Builder {
             tools: kit.tools(),
@@ -119,10 +126,12 @@ pub(crate) async fn serve_installer(
                 "only one installer runs in an installation at a time",
             )
         })?;
+        let groups = Groups::of(&kit.directory);
+        groups.forget_ended();
         let worker = Installer {
             tools: kit.tools(),
             targets,
-            guard: Guard::new(fence),
+            guard: Guard::new(fence, groups, kit.log()),
         };
         kit.serve(agent, advertisement, Arc::new(worker), manner.orders)
             .await
@@ -177,6 +186,8 @@ pub(crate) async fn installed_versions(
             let run = run_id(&id, 1).ok_or_else(|| Ending::Own("no random numbers".into()))?;
             let (_interrupter, interrupt) = interrupt();
             let job = Job {
+                id,
+                epoch: 1,
                 run,
                 sinks: Vec::new(),
                 interrupt,
@@ -340,6 +351,12 @@ impl<'a> Kit<'a> {
         }
     }
 
+    /// Takes lines for the agent's log.
+    fn log(&self) -> Log {
+        let (events, component) = (self.speech.events.clone(), self.speech.component);
+        Arc::new(move |level, message| events.log(level, component, None, None, message))
+    }
+
     async fn serve(
         mut self,
         agent: &Agent,
@@ -378,7 +395,6 @@ impl<'a> Kit<'a> {
             .name
             .parse()
             .map_err(|e: String| Ending::input(e, "`name` of the service's file"))?;
-        let (events, component) = (self.speech.events.clone(), self.speech.component);
         let service = Service {
             name,
             advertisement,
@@ -387,7 +403,7 @@ impl<'a> Kit<'a> {
             token: self.token.take(),
             directory: self.directory.clone(),
             worker,
-            log: Arc::new(move |level, message| events.log(level, component, None, None, message)),
+            log: self.log(),
         };
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(service.serve(stopped));

@@ -53,13 +53,14 @@ impl Worker for Installer {
             machine: HostName::local(),
         };
         let job = Job {
+            id: errand.job.clone(),
+            epoch: errand.epoch,
             run,
             sinks: vec![sink],
-            interrupt: errand.interrupt,
+            interrupt: errand.interrupt.clone(),
             limits: Limits::default(),
         };
         let act = install(&work, &self.tools, job);
-        let errand = (errand.cluster, errand.job, errand.epoch);
         self.guard.install(spec, errand, act).await
     }
 
