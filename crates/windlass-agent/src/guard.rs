@@ -149,6 +149,10 @@ impl Guard {
             },
             Probe::Failed(failed) => Verdict::Failed {
                 why: failed.failure.message,
+                rows: match fence.release_of(job) {
+                    Some(release) => rows(&release.project, failed.rows),
+                    None => Vec::new(),
+                },
             },
             Probe::Unknown(why) => {
                 let mut cut_off = fence.cut_off().into_iter();

@@ -316,7 +316,7 @@ fn told(verdict: &windlass_model::release::machine::Verdict) -> String {
     match verdict {
         Verdict::NotBegun => "not begun".into(),
         Verdict::Done { .. } => "done".into(),
-        Verdict::Failed { why } => format!("failed: {why}"),
+        Verdict::Failed { why, .. } => format!("failed: {why}"),
         Verdict::Running { epoch } => format!("goes on under epoch {epoch}"),
         Verdict::Unknown { why } => format!("unknown: {why}"),
     }

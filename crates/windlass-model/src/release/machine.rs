@@ -62,6 +62,9 @@ pub enum Verdict {
     Failed {
         /// Why.
         why: String,
+        /// What it left where all the same.
+        #[serde(default)]
+        rows: Vec<InstalledRow>,
     },
     /// It goes on, under the epoch that is named.
     Running {
@@ -653,9 +656,12 @@ pub fn probed(
             ));
             effects.extend(rows_of(whole, id, rows));
         }
-        Verdict::Failed { why } => {
+        Verdict::Failed { why, rows } => {
             effects.push(history(&actor, "install failed", format!("{who}: {why}")));
             settle_job(job, JobState::Failed, Some(why));
+            if !rows.is_empty() {
+                effects.extend(rows_of(whole, id, rows));
+            }
         }
         Verdict::NotBegun if cancelled => {
             effects.push(history(&actor, "not begun", who));

@@ -84,6 +84,7 @@ impl App {
             };
             let until = end.min(Instant::now() + again);
             let is_over = tokio::select! {
+                biased;
                 woken = timeout_at(until, woken) => woken.is_err() && until == end,
                 mine = offers.turn() => { turn = Some(mine); false }
                 _ = stopping.changed() => false,

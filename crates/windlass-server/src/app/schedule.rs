@@ -46,6 +46,7 @@ impl App {
                 Err(_) => {}
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(TICK) => {}
                 () = self.inner.wake.scheduling() => {}
                 _ = stopping.changed() => {}

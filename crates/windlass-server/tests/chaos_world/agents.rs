@@ -169,8 +169,16 @@ impl Hand {
         let mut interrupt = errand.interrupt.clone();
         tokio::select! {
             biased;
-            () = interrupt.reached(2) => false,
-            () = sleep(Duration::from_millis(time)) => true,
+            () = interrupt.reached(2) => self.lives().await,
+            () = sleep(Duration::from_millis(time)) => self.lives().await,
+        }
+        interrupt.times() < 2
+    }
+
+    /// What is ended does nothing any more, not even in the instant of its end.
+    async fn lives(&self) {
+        if !self.world.is_alive(self.process) {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -207,6 +215,7 @@ impl Hand {
         spec: &InstallSpec,
         errand: &Errand<'_>,
     ) -> Result<Installed, InstallFailed> {
+        self.lives().await;
         self.begins(errand, Some(spec));
         self.world
             .passes(self.agent, self.process, Step::AfterRecord)
@@ -279,16 +288,11 @@ impl Worker for Hand {
     }
 
     async fn act(&self, _: &BuildSpec, _: &str, errand: Errand<'_>) -> Result<(), String> {
-        if !self.world.is_alive(self.process) {
-            return std::future::pending().await;
-        }
+        self.lives().await;
         self.begins(&errand, None);
         let done = self
             .works(&errand, self.takes(errand.job, errand.epoch))
             .await;
-        if !self.world.is_alive(self.process) {
-            return std::future::pending().await;
-        }
         let good = done
             && !self
                 .world

@@ -105,7 +105,10 @@ fn act(act: &Act, ids: &[JobId], whole: &mut Whole, now: Micros) -> Result<Vec<E
             let verdict = match verdict {
                 0 => Verdict::NotBegun,
                 1 => Verdict::Done { rows: Vec::new() },
-                2 => Verdict::Failed { why },
+                2 => Verdict::Failed {
+                    why,
+                    rows: Vec::new(),
+                },
                 3 => Verdict::Running { epoch },
                 _ => Verdict::Unknown { why },
             };

@@ -278,6 +278,29 @@ fn waves_follow_each_other_and_stop_at_a_failure() {
 }
 
 #[test]
+fn what_a_failed_install_left_is_known_by_its_journal_too() {
+    let mut whole = planned(&[("i1", 1)]);
+    begin(&mut whole, "i1", "i1", 0).unwrap();
+    tick(&mut whole, LEASE + 1);
+    let (id, who): (JobId, AgentName) = (name("i1"), name("i1"));
+    let verdict = Verdict::Failed {
+        why: "it does not start".into(),
+        rows: vec![InstalledRow {
+            host: "local".into(),
+            release: Some(name("p@1")),
+        }],
+    };
+    let effects = probed(&mut whole, &id, (&who, "a"), 1, verdict, LEASE + 2, LEASE).unwrap();
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::Installed { .. })),
+        "{effects:?}"
+    );
+    assert_eq!(whole.transaction.status(), Status::InstallFailed);
+}
+
+#[test]
 fn only_an_install_that_was_lost_goes_on() {
     let goes_on = |whole: &mut Whole, epoch| {
         let id: JobId = name("i1");
@@ -451,7 +474,10 @@ fn apply(whole: &mut Whole, act: &Act, now: &mut Micros) -> Changed {
             let verdict = match k {
                 0 => Verdict::NotBegun,
                 1 => Verdict::Done { rows: Vec::new() },
-                2 => Verdict::Failed { why: "no".into() },
+                2 => Verdict::Failed {
+                    why: "no".into(),
+                    rows: Vec::new(),
+                },
                 3 => Verdict::Running { epoch },
                 _ => Verdict::Unknown { why: "?".into() },
             };
