@@ -1,5 +1,7 @@
 //! Changes of a transaction by which it may come further, or end: what follows for everybody else.
 
+use std::sync::atomic::Ordering;
+
 use windlass_model::release::machine::{self, Changed};
 use windlass_model::release::{Micros, TransactionId, Whole};
 use windlass_model::step::Level;
@@ -32,7 +34,12 @@ impl App {
             let effects = with_owed(&settings, before, whole, effects);
             Ok(((whole.clone(), is_changed), effects))
         };
-        let (whole, is_changed) = self.store().change(id, change).await?;
+        let changed = self.store().change(id, change).await;
+        if let Err(ChangeError::Store(_)) = &changed {
+            // It may have been made all the same, and nobody hears what it brought.
+            self.inner.owes.store(true, Ordering::Relaxed);
+        }
+        let (whole, is_changed) = changed?;
         if is_changed {
             self.told(&whole);
             self.wake_agents_of(&whole);

@@ -187,7 +187,6 @@ impl Hand {
             let agent = name(&self.world.0.plan.agents[self.agent].name);
             (
                 (agent, spec.environment.clone(), spec.target.clone()),
-                spec.release.project.clone(),
                 spec.sequence,
             )
         });
@@ -228,6 +227,7 @@ impl Hand {
         let there = |whole| There {
             release: spec.release.clone(),
             whole,
+            by: errand.job.clone(),
         };
         if !self.works(errand, time / 2).await {
             self.ends(errand, false);

@@ -26,8 +26,8 @@ pub(crate) struct Work {
     pub(crate) epoch: Epoch,
     /// Which process does it.
     pub(crate) process: u64,
-    /// Of an install: where, of what, and the number of its transaction.
-    pub(crate) spot: Option<(Spot, Project, u64)>,
+    /// Of an install: where, and the number of its transaction.
+    pub(crate) spot: Option<(Spot, u64)>,
 }
 
 /// What was seen so far.
@@ -51,8 +51,6 @@ pub(crate) struct Laws {
     /// Jobs that the operator settled.
     settled: BTreeSet<JobId>,
     highest: BTreeMap<Spot, u64>,
-    /// The newest work on a project in a place.
-    pub(crate) last: BTreeMap<(Spot, Project), JobId>,
     /// Jobs that the operator wanted done again, whatever had come of them.
     pub(crate) again: BTreeSet<JobId>,
     /// Since when a job could be begun.
@@ -406,7 +404,7 @@ impl Laws {
             "an epoch is begun once",
             line,
         );
-        if let Some((spot, project, number)) = &work.spot {
+        if let Some((spot, number)) = &work.spot {
             let other = self
                 .running
                 .iter()
@@ -418,8 +416,6 @@ impl Laws {
             let highest = self.highest.entry(spot.clone()).or_insert(0);
             let older = *number < *highest;
             *highest = (*highest).max(*number);
-            let place = (spot.clone(), project.clone());
-            self.last.insert(place, work.job.clone());
             self.holds(!older, "the fence holds", line);
         }
         self.running.insert(key.clone());

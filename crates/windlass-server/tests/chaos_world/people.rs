@@ -143,10 +143,7 @@ fn known(world: &World, say: Say) -> Vec<(TransactionId, JobId, Settled)> {
             (agent.clone(), environment, target),
             release.project.clone(),
         );
-        let (busy, newest) = world.data(|data, _| {
-            let newest = data.laws.last.get(&place) == Some(&job.id);
-            (data.laws.goes_on(&job.id), newest)
-        });
+        let busy = world.data(|data, _| data.laws.goes_on(&job.id));
         let state = world.state();
         let in_hand = state.in_hand.iter().any(|(of, _)| *of == job.id);
         let number = world
@@ -157,7 +154,7 @@ fn known(world: &World, say: Say) -> Vec<(TransactionId, JobId, Settled)> {
             .position(|a| a.name == agent.as_str());
         let machine = number.and_then(|number| state.machines.get(number));
         let there = machine.and_then(|m| m.disk.get(&place));
-        let is_there = newest && there.is_some_and(|there| there.release == release);
+        let is_there = there.is_some_and(|there| there.by == job.id);
         if busy || in_hand {
             continue;
         }

@@ -264,8 +264,8 @@ fn at_place(data: &mut Data, place: &(Spot, Project), there: &There) {
             && row.release.project == *project
     });
     let row = rows.next().map(|row| row.release.clone());
-    let job = data.laws.last.get(place).and_then(|job| data.job(job));
-    // Who wants it done again, and then it is not, has the place as it was left.
+    // Who wants a job done again, and then it is not, has the place as the job had left it.
+    let job = data.job(&there.by);
     let open = job.is_some_and(|(_, job)| {
         let again = data.laws.again.contains(&job.id) && job.state != JobState::Done;
         job.state == JobState::Unknown || again

@@ -61,6 +61,8 @@ pub(crate) struct OfCall {
 pub(crate) struct There {
     pub(crate) release: ReleaseId,
     pub(crate) whole: bool,
+    /// Which job put it there.
+    pub(crate) by: JobId,
 }
 
 /// A process of an agent.
