@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use windlass_model::release::{Advertisement, AgentKind, AgentName, Project, Whole};
+use windlass_model::release::{
+    Advertisement, AgentKind, AgentName, Environment, Request, Wanted, Whole,
+};
 use windlass_model::step::Level;
-use windlass_store::{AgentState, Registration};
+use windlass_store::{AgentRecord, AgentState, Registration};
 use windlass_wire::agent::{PROTOCOL, Register, Registered};
 
 use super::route::Known;
@@ -43,6 +45,16 @@ fn credential_of(register: &Register) -> AppResult<String> {
         register.kind.as_str(),
         register.name
     ))
+}
+
+/// What routing knows of an agent.
+fn known(agent: AgentRecord) -> Known {
+    Known {
+        kind: agent.kind,
+        name: agent.name,
+        draining: agent.state == AgentState::Draining,
+        advertisement: agent.advertisement,
+    }
 }
 
 impl App {
@@ -207,23 +219,29 @@ impl App {
     /// What routing knows of the agents.
     pub(super) async fn known_agents(&self) -> AppResult<Vec<Known>> {
         let registered = self.store().registrations().await?;
-        let known = registered.into_iter().map(|agent| Known {
-            kind: agent.kind,
-            name: agent.name,
-            draining: agent.state == AgentState::Draining,
-            advertisement: agent.advertisement,
-        });
-        Ok(known.collect())
+        Ok(registered.into_iter().map(known).collect())
     }
 
-    /// Wakes the builders of a project.
-    pub(super) async fn wake_builders(&self, project: &Project) {
-        let Ok(agents) = self.known_agents().await else {
-            return;
+    /// The installers in an environment.
+    pub(super) async fn known_installers(
+        &self,
+        environment: &Environment,
+    ) -> AppResult<Vec<Known>> {
+        let installers = self.store().installers(environment).await?;
+        Ok(installers.into_iter().map(known).collect())
+    }
+
+    /// What routing a request has to know of the agents, where it can be routed: a builder, and those that would install.
+    pub(super) async fn known_agents_for(&self, request: &Request) -> AppResult<Vec<Known>> {
+        let mut agents = match &request.environment {
+            Some(environment) => self.known_installers(environment).await?,
+            None => Vec::new(),
         };
-        for agent in agents.iter().filter(|a| a.advertisement.builds(project)) {
-            self.inner.wake.agent(agent.kind, &agent.name);
+        if let Wanted::Source { .. } = request.wanted {
+            let builder = self.store().builder(&request.project).await?;
+            agents.extend(builder.map(known));
         }
+        Ok(agents)
     }
 
     /// Wakes the agents that jobs of a transaction wait for.

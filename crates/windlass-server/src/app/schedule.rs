@@ -29,13 +29,17 @@ impl App {
         }
         let begun = Instant::now();
         let mut tidied: Option<Instant> = None;
+        let mut ticked = begun;
         while !*stopping.borrow() {
             if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
                 tidied = Some(Instant::now());
                 self.tidy().await;
             }
             // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
-            let expires = begun.elapsed() >= self.settings().lease;
+            let expires = begun.elapsed() >= self.settings().lease && ticked.elapsed() >= TICK;
+            if expires {
+                ticked = Instant::now();
+            }
             match self.turn(expires).await {
                 Ok(()) => told = false,
                 Err(error) if !told => {
@@ -80,7 +84,7 @@ impl App {
         for id in due {
             let change = |whole: &mut Whole, now| Ok(machine::tick(whole, now));
             let whole = self.advance(&id, change).await?;
-            self.wake_builders(&whole.transaction.project).await;
+            self.inner.wake.project(&whole.transaction.project);
         }
         for id in self.store().waiting().await? {
             self.plan(&id).await?;
@@ -107,7 +111,7 @@ impl App {
             .get(&transaction.project)
             .map(|project| project.rollout.clone())
             .unwrap_or_default();
-        let agents = self.known_agents().await?;
+        let agents = self.known_installers(environment).await?;
         let wanted = windlass_model::release::Request::read(&transaction.request).ok();
         let components = wanted.and_then(|request| request.components);
         let places = self.places_of(transaction).await?;
