@@ -274,7 +274,7 @@ impl App {
             let name = login.name.clone();
             let change = move |whole: &mut Whole, now| machine::lost(whole, &id, &name, epoch, now);
             match self.advance(&transaction, change).await {
-                Ok(whole) => self.wake_builders(&whole.transaction.project).await,
+                Ok(whole) => self.inner.wake.project(&whole.transaction.project),
                 // It was settled since.
                 Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {}
                 Err(error) => return Err(error.into()),
