@@ -77,7 +77,6 @@ impl Victim {
 
 /// All of it.
 pub(crate) struct Stage {
-    pub(crate) world: World,
     pub(crate) witness: Witness,
     manager: Service,
     builders: Vec<Service>,
@@ -85,6 +84,8 @@ pub(crate) struct Stage {
     database: Option<Server>,
     /// Who is down.
     down: Vec<Victim>,
+    /// The last to go: a test that fails shows what its services said.
+    pub(crate) world: World,
 }
 
 /// What a build does: it says so, and makes files that all hold the version. Some take a moment.
