@@ -11,8 +11,10 @@ pub(super) fn of(error: sqlx::Error) -> StoreError {
         }
         sqlx::Error::Io(error) => StoreError::Unreachable(error.to_string()),
         sqlx::Error::Tls(error) => StoreError::Unreachable(format!("TLS: {error}")),
+        // Who waits for a connection has waited long enough: trying again is for whoever asked.
         sqlx::Error::PoolTimedOut => {
-            StoreError::Busy("no connection became free in time, or none could be opened".into())
+            let what = "no connection became free in time, or none could be opened";
+            StoreError::Unreachable(what.into())
         }
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
             StoreError::Unreachable("the store is closed".into())
