@@ -5,4 +5,5 @@ pub mod chaos;
 pub mod databases;
 pub mod fake;
 pub mod play;
+pub mod proxy;
 pub mod sshd;
