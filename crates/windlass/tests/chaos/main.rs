@@ -15,8 +15,10 @@
 
 #[path = "../release/http.rs"]
 mod http;
+mod net;
 #[path = "../release/service.rs"]
 mod service;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../release/world.rs"]
