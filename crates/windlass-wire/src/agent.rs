@@ -278,13 +278,13 @@ impl AgentClient {
         self.connection.put_file(&to, path, offset, length).await
     }
 
-    /// Fetches a blob into a file, going on where the file ends. The caller verifies the digest.
+    /// Fetches a blob into a file, going on where the file ends; gives the file's digest, which the caller verifies.
     pub async fn get_blob(
         &self,
         job: &JobId,
         digest: &Digest,
         path: &std::path::Path,
-    ) -> Result<(), WireError> {
+    ) -> Result<Digest, WireError> {
         let from = format!("agent/v1/blobs/{digest}?job={job}");
         self.connection.get_file(&from, path).await
     }

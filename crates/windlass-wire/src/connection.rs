@@ -10,8 +10,11 @@ use http::HeaderMap;
 use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
+use windlass_model::release::Digest;
+
+use crate::received::Received;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -426,38 +429,38 @@ impl Connection {
         Ok(Download { connection, stream })
     }
 
-    /// `GET` into a file, going on where the file ends.
-    pub async fn get_file(&self, from: &str, path: &Path) -> Result<(), WireError> {
+    /// `GET` into a file, going on where the file ends; gives the digest of the whole file.
+    pub async fn get_file(&self, from: &str, path: &Path) -> Result<Digest, WireError> {
         let here = |e: std::io::Error| WireError::File(format!("{}: {e}", path.display()));
-        let mut options = tokio::fs::OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .append(true)
-            .open(path)
-            .await
-            .map_err(here)?;
-        let have = file.metadata().await.map_err(here)?.len();
+        let have = match tokio::fs::metadata(path).await {
+            Ok(found) => found.len(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(e) => return Err(here(e)),
+        };
         let mut request = self.request(Method::GET, from);
         if have > 0 {
             request = request.header("range", format!("bytes={have}-"));
         }
         let response = match self.open(request).await {
-            Err(WireError::Refused(_)) if have > 0 => return Ok(()),
+            // Nothing is left.
+            Err(WireError::Refused(_)) if have > 0 => {
+                return Received::open(path, have).finish().await.map_err(here);
+            }
             response => response?,
         };
-        if have > 0 && response.status().as_u16() != 206 {
-            file.set_len(0).await.map_err(here)?;
-        }
+        let is_rest = response.status().as_u16() == 206;
+        let received = Received::open(path, if is_rest { have } else { 0 });
         let mut stream = response.bytes_stream();
         loop {
             let next = tokio::time::timeout(self.patience.stall, stream.next()).await;
             let Some(chunk) = next.map_err(|_| self.stalled())? else {
                 break;
             };
-            let chunk = chunk.map_err(|e| self.link(&e))?;
-            file.write_all(&chunk).await.map_err(here)?;
+            if !received.add(chunk.map_err(|e| self.link(&e))?).await {
+                break;
+            }
         }
-        file.flush().await.map_err(here)
+        received.finish().await.map_err(here)
     }
 }
 

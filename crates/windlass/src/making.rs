@@ -103,6 +103,8 @@ pub(crate) async fn ready(
         .tasks()
         .map(|(_, task)| task.command.as_str())
         .chain(asks)
+        .collect::<BTreeSet<&str>>()
+        .into_iter()
         .map(str::to_owned)
         .collect();
     session.load_plugins(&base, None, &commands).await?;

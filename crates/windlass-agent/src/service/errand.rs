@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use windlass_engine::interrupt::Interrupt;
-use windlass_model::release::{BuildSpec, Digest, InstallSpec, JobId, JobSpec};
+use windlass_model::release::{BuildSpec, InstallSpec, JobId, JobSpec};
 use windlass_model::step::Level;
 use windlass_wire::agent::{AgentClient, Finish, Given, Outcome};
 use windlass_wire::connection::WireError;
@@ -266,9 +264,9 @@ async fn fetch(
     }
     tokio::fs::create_dir_all(directory).await.map_err(here)?;
     let mut tries = 0;
-    loop {
+    let found = loop {
         match client.get_blob(job, &spec.resource.digest, &path).await {
-            Ok(()) => break,
+            Ok(found) => break found,
             Err(error)
                 if error.is_passing() && is_made_again(shared, wanted, &error, &mut tries) =>
             {
@@ -276,8 +274,7 @@ async fn fetch(
             }
             Err(error) => return Err(error.to_string()),
         }
-    }
-    let found = digest(&path).await.map_err(here)?;
+    };
     if found != spec.resource.digest {
         return Err(format!(
             "{} has SHA-256 {found}, not {}",
@@ -285,23 +282,4 @@ async fn fetch(
         ));
     }
     Ok(path)
-}
-
-async fn digest(path: &Path) -> std::io::Result<Digest> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut chunk).await?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(chunk.get(..count).unwrap_or_default());
-    }
-    let hex: String = hasher
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    hex.parse().map_err(std::io::Error::other)
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use windlass_model::release::{Advertisement, AgentKind, AgentName, Project, Whole};
+use windlass_model::release::{
+    Advertisement, AgentKind, AgentName, Environment, Request, Wanted, Whole,
+};
 use windlass_model::step::Level;
-use windlass_store::{AgentState, Registration};
+use windlass_store::{AgentRecord, AgentState, Registration};
 use windlass_wire::agent::{self, PROTOCOL, Register, Registered};
 
 use super::route::Known;
@@ -43,6 +45,16 @@ fn credential_of(register: &Register, shown: Option<&str>) -> AppResult<(String,
         .map_err(|e| AppError::Unavailable(format!("no random numbers: {e}")))?;
     let new = agent::credential(register.kind, &register.name, &secret);
     Ok((hash(&new), Some(new)))
+}
+
+/// What routing knows of an agent.
+fn known(agent: AgentRecord) -> Known {
+    Known {
+        kind: agent.kind,
+        name: agent.name,
+        draining: agent.state == AgentState::Draining,
+        advertisement: agent.advertisement,
+    }
 }
 
 impl App {
@@ -130,6 +142,7 @@ impl App {
                 ));
             }
         };
+        let begins_anew = known.is_some_and(|agent| agent.incarnation != register.incarnation);
         self.tell_unknown(&register.advertisement, &who);
         let registration = Registration {
             name: register.name.clone(),
@@ -152,6 +165,9 @@ impl App {
         };
         // An older process of that name, which waits for work, is told at once that it is the older one.
         self.inner.wake.agent(login.kind, &login.name);
+        if begins_anew {
+            self.give_up(&login, &register.held).await?;
+        }
         let (keep, drop, probe) = self.take_up(&login, &register.held).await?;
         self.inner.wake.scheduler();
         Ok(Registered {
@@ -200,23 +216,29 @@ impl App {
     /// What routing knows of the agents.
     pub(super) async fn known_agents(&self) -> AppResult<Vec<Known>> {
         let registered = self.store().registrations().await?;
-        let known = registered.into_iter().map(|agent| Known {
-            kind: agent.kind,
-            name: agent.name,
-            draining: agent.state == AgentState::Draining,
-            advertisement: agent.advertisement,
-        });
-        Ok(known.collect())
+        Ok(registered.into_iter().map(known).collect())
     }
 
-    /// Wakes the builders of a project.
-    pub(super) async fn wake_builders(&self, project: &Project) {
-        let Ok(agents) = self.known_agents().await else {
-            return;
+    /// The installers in an environment.
+    pub(super) async fn known_installers(
+        &self,
+        environment: &Environment,
+    ) -> AppResult<Vec<Known>> {
+        let installers = self.store().installers(environment).await?;
+        Ok(installers.into_iter().map(known).collect())
+    }
+
+    /// What routing a request has to know of the agents, where it can be routed: a builder, and those that would install.
+    pub(super) async fn known_agents_for(&self, request: &Request) -> AppResult<Vec<Known>> {
+        let mut agents = match &request.environment {
+            Some(environment) => self.known_installers(environment).await?,
+            None => Vec::new(),
         };
-        for agent in agents.iter().filter(|a| a.advertisement.builds(project)) {
-            self.inner.wake.agent(agent.kind, &agent.name);
+        if let Wanted::Source { .. } = request.wanted {
+            let builder = self.store().builder(&request.project).await?;
+            agents.extend(builder.map(known));
         }
+        Ok(agents)
     }
 
     /// Wakes the agents that jobs of a transaction wait for.

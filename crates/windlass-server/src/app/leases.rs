@@ -1,25 +1,36 @@
 //! Agents ask for work, and keep the right to what they have.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Verdict};
 use windlass_model::release::{
-    Advertisement, AgentKind, Epoch, Job, JobId, JobState, TransactionId, Whole,
+    Advertisement, AgentKind, Epoch, Job, JobId, JobState, Project, TransactionId, Whole,
 };
 use windlass_store::{AgentRecord, AgentState, ChangeError};
 use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
 
 use super::agents::MOST_HELD;
 use super::handed::Handed;
+use super::wake::{Offers, Turn};
 use super::{AgentLogin, App, AppError, AppResult};
 
 /// Jobs that one poll gives at most.
 const JOBS_A_POLL: u32 = 64;
-/// An agent's leases are renewed, and work is looked for, so often at least while it waits; more often where leases are short.
+/// Work is looked for so often at least while an agent waits; more often where it holds leases that are short, which are renewed
+/// then.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What a builder builds.
+fn projects(agent: &AgentRecord) -> impl Iterator<Item = &Project> {
+    let projects = match &agent.advertisement {
+        Advertisement::Projects(projects) => Some(projects),
+        Advertisement::Environments(_) => None,
+    };
+    projects.into_iter().flatten()
+}
 
 impl App {
     /// Renews what an agent holds, and gives it work as soon as there is some; waits for it as long as the poll says.
@@ -29,8 +40,13 @@ impl App {
                 "`held` has more than {MOST_HELD} jobs"
             )));
         }
-        self.newest(login, &poll).await?;
-        self.store().seen(login.kind, &login.name).await?;
+        let store = self.store();
+        if !store
+            .seen(login.kind, &login.name, &poll.incarnation)
+            .await?
+        {
+            self.newest(login, &poll).await?;
+        }
         let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(LONGEST_WAIT)));
         let end = Instant::now() + wait;
         let mut stopping = self.inner.stopping.subscribe();
@@ -39,28 +55,44 @@ impl App {
             ..Polled::default()
         };
         let signal = self.inner.wake.of_agent(login.kind, &login.name);
+        let mut turn: Option<Turn> = None;
         loop {
             // Waiting begins before looking, so that nothing that comes between is missed.
             let mut woken = std::pin::pin!(signal.notified());
             woken.as_mut().enable();
             let agent = self.newest(login, &poll).await?;
+            let may_begin = poll.free > 0 && agent.state == AgentState::Active;
+            let mut offers = match may_begin {
+                true => self.inner.wake.offers(projects(&agent)),
+                false => Offers::default(),
+            };
             polled.probe = self.to_probe(login, &poll.held).await?;
             polled.probe.retain(|job| !self.was_asked(job));
-            if poll.free > 0 {
+            if may_begin {
                 polled.jobs = self.lease_jobs(login, &agent, &poll, address).await?;
+                if let Some(turn) = turn.take() {
+                    turn.taken();
+                }
             }
             let news =
                 !polled.jobs.is_empty() || !polled.probe.is_empty() || !polled.revoked.is_empty();
             if news || Instant::now() >= end || *stopping.borrow() {
                 return Ok(polled);
             }
-            let until = end.min(Instant::now() + LOOK_AGAIN.min(self.settings().lease / 3));
-            tokio::select! {
-                _ = timeout_at(until, woken) => {}
-                _ = stopping.changed() => {}
-            }
+            let again = match poll.held.is_empty() {
+                true => LOOK_AGAIN,
+                false => LOOK_AGAIN.min(self.settings().lease / 3),
+            };
+            let until = end.min(Instant::now() + again);
+            let is_over = tokio::select! {
+                woken = timeout_at(until, woken) => woken.is_err() && until == end,
+                mine = offers.turn() => { turn = Some(mine); false }
+                _ = stopping.changed() => false,
+            };
             if !poll.held.is_empty() {
                 polled.revoked = self.renew(login, &poll.held).await?;
+            } else if is_over {
+                return Ok(polled);
             }
         }
     }
@@ -175,13 +207,7 @@ impl App {
         let free = poll.free.min(JOBS_A_POLL) as usize;
         let mut given = self.unheard(login, poll).await?;
         given.truncate(free);
-        if agent.state == AgentState::Draining {
-            return Ok(given);
-        }
-        let projects = match &agent.advertisement {
-            Advertisement::Projects(projects) => projects.clone(),
-            Advertisement::Environments(_) => BTreeSet::new(),
-        };
+        let projects: Vec<Project> = projects(agent).cloned().collect();
         let candidates = self
             .store()
             .leasable(login.kind, &login.name, &projects)
@@ -281,6 +307,25 @@ impl App {
             epoch: leased.epoch,
             spec,
         }))
+    }
+
+    /// What an agent had that has begun anew, and does not have it any more, is nobody's: nothing waits for the end of its lease.
+    pub(super) async fn give_up(&self, login: &AgentLogin, held: &[Held]) -> AppResult<()> {
+        for (transaction, job) in self.store().held_by(login.kind, &login.name).await? {
+            let Job { id, epoch, .. } = job;
+            if held.iter().any(|h| h.job == id && h.epoch == epoch) {
+                continue;
+            }
+            let name = login.name.clone();
+            let change = move |whole: &mut Whole, now| machine::lost(whole, &id, &name, epoch, now);
+            match self.advance(&transaction, change).await {
+                Ok(whole) => self.wake_builders(&whole.transaction.project).await,
+                // It was settled since.
+                Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// What an agent that registers had in hand: to go on with, to drop, to probe.

@@ -22,8 +22,8 @@ pub(super) struct Known {
 pub(super) struct KnownRelease {
     pub(super) targets: Vec<TargetName>,
     pub(super) rejected: Option<String>,
-    /// Environments in which it is installed.
-    pub(super) installed_in: BTreeSet<Environment>,
+    /// Whether it is installed in the environment from which the one that is asked for takes its releases.
+    pub(super) in_from: bool,
 }
 
 /// A request that can be done.
@@ -102,7 +102,7 @@ pub(super) fn route(
             .get(environment)
             .and_then(|e| e.from.as_ref())
         {
-            let there = release.is_some_and(|r| r.installed_in.contains(from));
+            let there = release.is_some_and(|r| r.in_from);
             if !there {
                 return Err(match &request.wanted {
                     Wanted::Release(id) => format!(

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use windlass_store::BlobReader;
 use windlass_wire::xmlrpc::{self, Limits};
 
 use super::room::{Room, Taken};
@@ -22,8 +22,6 @@ const WHOLE: Duration = Duration::from_secs(120);
 const DROPPED: u64 = 64 << 20;
 /// How long that may take.
 const DROPPING: Duration = Duration::from_secs(10);
-/// Bytes read from a blob at once.
-const CHUNK: usize = 256 << 10;
 
 /// The next bytes of a body; none at its end.
 pub(super) async fn next(body: &mut Body) -> AppResult<Option<Bytes>> {
@@ -112,15 +110,11 @@ pub(super) async fn json<T: DeserializeOwned>(body: Body, room: Room) -> AppResu
     serde_json::from_slice(bytes).map_err(|e| AppError::Malformed(format!("the body: {e}")))
 }
 
-/// A body that is read as it is sent.
-pub(super) fn stream(reader: impl AsyncRead + Send + Unpin + 'static) -> Body {
-    let chunks = futures_util::stream::try_unfold(reader, |mut reader| async move {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let count = (&mut reader)
-            .take(CHUNK as u64)
-            .read_to_end(&mut chunk)
-            .await?;
-        Ok::<_, std::io::Error>((count > 0).then(|| (Bytes::from(chunk), reader)))
+/// A blob that is read as it is sent.
+pub(super) fn stream(reader: BlobReader) -> Body {
+    let pieces = futures_util::stream::try_unfold(reader, |mut reader| async move {
+        let piece = reader.next().await.map_err(std::io::Error::other)?;
+        Ok::<_, std::io::Error>(piece.map(|piece| (Bytes::from(piece), reader)))
     });
-    Body::from_stream(chunks.boxed())
+    Body::from_stream(pieces.boxed())
 }

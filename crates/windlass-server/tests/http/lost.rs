@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use windlass_model::release::AgentKind::{Builder, Installer};
 use windlass_model::release::JobState;
-use windlass_wire::agent::{Given, Held, Poll, credential};
+use windlass_wire::agent::{Finish, Given, Held, Outcome, Poll, credential};
 
 use crate::support::{CONTENTS, Manager, Setup, denied, digest_of, given, poll, register, users};
 
@@ -18,6 +18,16 @@ fn holding(given: &Given) -> Poll {
             epoch: given.epoch,
         }],
         ..poll("x", 1, 0)
+    }
+}
+
+fn failed(given: &Given) -> Finish {
+    Finish {
+        epoch: given.epoch,
+        outcome: Outcome::Failed {
+            why: "no".into(),
+            rows: Vec::new(),
+        },
     }
 }
 
@@ -63,11 +73,14 @@ async fn a_job_whose_answer_was_lost_is_given_again_to_the_same_process() {
     assert_eq!((known.jobs, known.revoked), (vec![], vec![]));
     agent.start(&first.job, first.epoch).await.unwrap();
     assert_eq!(agent.poll(&poll("x", 1, 0)).await.unwrap().jobs, vec![]);
-    // nor to another process of the same name: the first may have heard it after all
+    // nor to another process of the same name under the same right: the first may have heard it after all
+    agent.finish(&first.job, &failed(&first)).await.unwrap();
     manager.requested(build).await;
-    given(&agent, "x").await;
-    agent.register(&register(Builder, "b1", "y")).await.unwrap();
-    assert_eq!(agent.poll(&poll("y", 1, 0)).await.unwrap().jobs, vec![]);
+    let second = given(&agent, "x").await;
+    let newer = register(Builder, "b1", "y");
+    agent.register(&newer).await.unwrap();
+    let other = given(&agent, "y").await;
+    assert!(other.job == second.job && other.epoch > second.epoch);
 }
 
 #[tokio::test]

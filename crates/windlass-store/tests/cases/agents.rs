@@ -62,11 +62,13 @@ pub(crate) async fn registrations_are_kept(place: Place) {
     }
     let before = store.agent(kind, &who).await.unwrap().unwrap().seen_at;
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert!(store.seen(kind, &who).await.unwrap());
+    let newest = store.agent(kind, &who).await.unwrap().unwrap().incarnation;
+    assert!(!store.seen(kind, &who, "an older one").await.unwrap());
+    assert!(store.seen(kind, &who, &newest).await.unwrap());
     assert!(store.agent(kind, &who).await.unwrap().unwrap().seen_at > before);
     assert!(store.remove(kind, &who).await.unwrap());
     assert!(!store.remove(kind, &who).await.unwrap());
-    assert!(!store.seen(kind, &who).await.unwrap());
+    assert!(!store.seen(kind, &who, &newest).await.unwrap());
     assert_eq!(store.agent(kind, &who).await.unwrap(), None);
     assert_eq!(store.registrations().await.unwrap(), [other]);
 }

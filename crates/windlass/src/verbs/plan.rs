@@ -12,7 +12,7 @@ use windlass_model::tasklist::{self, Tasklist};
 use crate::cli::Inputs;
 use crate::ending::Ending;
 use crate::making::{self, Made};
-use crate::output::print;
+use crate::output::{print, print_by};
 use crate::program::Program;
 use crate::session::Session;
 
@@ -51,12 +51,7 @@ impl Plan {
         pin_files(&mut made).await?;
         match &self.save {
             Some(path) => save(&made.tasklist, path),
-            None => {
-                let mut text = Vec::new();
-                tasklist::write(&made.tasklist, &mut text)
-                    .map_err(|e| Ending::own("the tasklist", e))?;
-                print(&String::from_utf8_lossy(&text))
-            }
+            None => print_by(|out| tasklist::write(&made.tasklist, out)),
         }
     }
 }

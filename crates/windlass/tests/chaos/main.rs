@@ -13,12 +13,15 @@
     reason = "a failed test shows what its services said"
 )]
 
+mod archives;
 #[path = "../release/http.rs"]
 mod http;
+mod kills;
 mod net;
 #[path = "../release/service.rs"]
 mod service;
 mod slow;
+mod ssh_audit;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../release/world.rs"]

@@ -1,0 +1,1 @@
+"""What the parts of the bench share: measuring, rounds, hosts, results. Standard library only."""

@@ -1,0 +1,29 @@
+"""Target 1: one command on hosts that nobody is connected to."""
+
+from harness.rounds import ratio
+
+
+def measure(bench, part):
+    for count in [50, 200]:
+        addresses = bench.hosts.all[:count]
+        rows = [
+            bench.run("windlass", addresses, "true"),
+            bench.russh("bare russh", addresses, "exec", "1", "true"),
+            bench.openssh("OpenSSH", addresses, "true"),
+            bench.of_ours("asyncssh", "asyncssh", "asyncssh_run.py", "1", "true", *addresses),
+            bench.of_ours("Fabric", "fabric", "fabric_run.py", "1", "true", *addresses),
+            bench.pyinfra("pyinfra", addresses, "exec", "--", "true"),
+            bench.ansible("Ansible raw", addresses, "raw", "true", quick_rounds=5),
+            bench.ansible("Ansible command", addresses, "command", "true", quick_rounds=5 if count == 50 else 2),
+        ]
+        found = bench.compare(f"true, {count} hosts", rows)
+        ours = found["windlass"]
+        of = lambda name: ratio(found[name], ours)  # noqa: E731
+        part.rows(1, f"1. `true` on {count} hosts at once, cold", found, "windlass")
+        part.target(1, f"{count} hosts: times bare russh", ratio(ours, found["bare russh"]), 1.10)
+        part.target(1, f"{count} hosts: faster than Ansible's command", of("Ansible command"), 14, at_most=False, digits=1)
+        part.target(1, f"{count} hosts: faster than Ansible's raw", of("Ansible raw"), 7, at_most=False, digits=1)
+        part.target(1, f"{count} hosts: faster than pyinfra", of("pyinfra"), 1.8, at_most=False)
+        part.target(1, f"{count} hosts: faster than OpenSSH with curve25519", of("OpenSSH"), 1.35, at_most=False)
+        part.target(1, f"{count} hosts: client CPU a host", [cpu * 1000 / count for cpu in ours.cpu], 1.2, unit=" ms")
+        part.target(1, f"{count} hosts: peak memory", ours.memory, 25 if count == 50 else 45, digits=0, unit=" MB")
