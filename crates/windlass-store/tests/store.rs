@@ -60,7 +60,7 @@ cases!(
     queries::jobs_are_found_by_whom_they_concern,
     queries::history_is_pruned_only_when_told,
     agents::registrations_are_kept,
-    agents::a_token_is_taken_once,
+    agents::a_token_is_taken_by_one,
     releases::releases_do_not_change,
     releases::blobs_that_nobody_has_are_forgotten,
     releases::what_was_there_before_is_known,

@@ -15,7 +15,7 @@ use super::{BuiltFiles, InstallEnd, Shared, Work, log};
 
 /// Pause between two tries of a call.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often bytes are asked for again from where they stopped.
+/// How often a manager that cannot take or give bytes is asked again.
 const TRIES: u32 = 20;
 
 /// Does a job. Every way out tells the manager, except where the manager said that the job is somebody else's.
@@ -161,6 +161,7 @@ async fn perform(
     work: Work<'_>,
 ) -> (Outcome, Kept) {
     let job = work.job.clone();
+    let wanted = work.interrupt.clone();
     match spec {
         JobSpec::Build(build) => match &build.generator {
             None => release(shared, client, build, work).await,
@@ -171,7 +172,7 @@ async fn perform(
         },
         JobSpec::Install(install) => {
             let directory = shared.agent.directory.join("resources").join(job.as_str());
-            let fetched = fetch(shared, client, &job, install, &directory).await;
+            let fetched = fetch(shared, (client, &wanted), &job, install, &directory).await;
             let outcome = match fetched {
                 Err(why) => failed(format!("the resource cannot be fetched: {why}")),
                 Ok(resource) => match shared.agent.worker.install(install, &resource, work).await {
@@ -193,21 +194,30 @@ async fn release(
     build: &BuildSpec,
     work: Work<'_>,
 ) -> (Outcome, Kept) {
-    let job = work.job.clone();
+    let (job, wanted) = (work.job.clone(), work.interrupt.clone());
     let built = match shared.agent.worker.build(build, work).await {
         Ok(built) => built,
         Err(why) => return (failed(why), None),
     };
-    let outcome = match upload(shared, client, &job, &built).await {
+    let outcome = match upload(shared, (client, &wanted), &job, &built).await {
         Ok(()) => Outcome::Built { index: built.index },
         Err(why) => failed(format!("the release cannot be uploaded: {why}")),
     };
     (outcome, Some(built.keep))
 }
 
+/// Whether a call about bytes is made again after an error, when it was made so often before. A link that is cut is waited for as
+/// long as the job is wanted; anything else is not.
+fn is_made_again(shared: &Shared, wanted: &Interrupt, error: &WireError, tries: &mut u32) -> bool {
+    if !matches!(error, WireError::Link(_)) {
+        *tries += 1;
+    }
+    *tries <= TRIES && !shared.is_stopping() && wanted.times() == 0
+}
+
 async fn upload(
     shared: &Shared,
-    client: &AgentClient,
+    (client, wanted): (&AgentClient, &Interrupt),
     job: &JobId,
     built: &BuiltFiles,
 ) -> Result<(), WireError> {
@@ -220,14 +230,11 @@ async fn upload(
             match client.put_blob(job, &item.digest, path, item.size).await {
                 Ok(()) => break,
                 // A conflict about where the upload stands is settled by asking again.
-                Err(
-                    error @ (WireError::Link(_)
-                    | WireError::Unavailable(_)
-                    | WireError::Superseded(_)),
-                ) if tries < TRIES && !shared.is_stopping() => {
-                    let _ = error;
-                    tries += 1;
-                    sleep(PAUSE).await;
+                Err(error)
+                    if (error.is_passing() || matches!(error, WireError::Superseded(_)))
+                        && is_made_again(shared, wanted, &error, &mut tries) =>
+                {
+                    sleep(PAUSE).await
                 }
                 Err(error) => return Err(error),
             }
@@ -239,7 +246,7 @@ async fn upload(
 /// Fetches the resource of an install and verifies it.
 async fn fetch(
     shared: &Shared,
-    client: &AgentClient,
+    (client, wanted): (&AgentClient, &Interrupt),
     job: &JobId,
     spec: &InstallSpec,
     directory: &Path,
@@ -260,9 +267,10 @@ async fn fetch(
     let found = loop {
         match client.get_blob(job, &spec.resource.digest, &path).await {
             Ok(found) => break found,
-            Err(error) if error.is_passing() && tries < TRIES && !shared.is_stopping() => {
-                tries += 1;
-                sleep(PAUSE).await;
+            Err(error)
+                if error.is_passing() && is_made_again(shared, wanted, &error, &mut tries) =>
+            {
+                sleep(PAUSE).await
             }
             Err(error) => return Err(error.to_string()),
         }

@@ -3,6 +3,7 @@
 mod advance;
 mod agents;
 mod bytes;
+mod handed;
 mod jobs;
 mod leases;
 mod queries;
@@ -12,6 +13,7 @@ mod route;
 mod schedule;
 mod sight;
 mod specs;
+mod uploads;
 mod wake;
 
 use std::collections::HashSet;
@@ -30,6 +32,7 @@ use wake::Wake;
 
 pub use agents::AgentLogin;
 pub use requests::Requester;
+pub use uploads::Receiving;
 
 /// How long an auth plugin may take to answer; one that takes longer counts as silent.
 const AUTH_TIME: Duration = Duration::from_secs(20);
@@ -54,6 +57,8 @@ struct Inner {
     writing: tokio::sync::Mutex<()>,
     /// Jobs of which their installer has said that it does not know either.
     asked: Mutex<HashSet<JobId>>,
+    handed: handed::AllHanded,
+    uploads: uploads::Uploads,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -166,6 +171,8 @@ impl App {
                 delivered: Mutex::default(),
                 writing: tokio::sync::Mutex::default(),
                 asked: Mutex::default(),
+                handed: handed::AllHanded::default(),
+                uploads: uploads::Uploads::default(),
                 stopping: tokio::sync::watch::Sender::new(false),
             }),
         })

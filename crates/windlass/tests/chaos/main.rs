@@ -17,8 +17,10 @@ mod archives;
 #[path = "../release/http.rs"]
 mod http;
 mod kills;
+mod net;
 #[path = "../release/service.rs"]
 mod service;
+mod slow;
 mod ssh_audit;
 #[path = "../support/mod.rs"]
 mod support;
