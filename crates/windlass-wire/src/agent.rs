@@ -63,8 +63,8 @@ pub struct Registered {
     pub keep: Vec<Held>,
     /// Of those held: somebody else's by now, or nobody's.
     pub drop: Vec<JobId>,
-    /// To be probed.
-    pub probe: Vec<JobId>,
+    /// To be probed, each under the lease that it was begun under.
+    pub probe: Vec<Held>,
 }
 
 /// `POST poll`. Renews the leases of what is held.
@@ -98,8 +98,8 @@ pub struct Polled {
     pub jobs: Vec<Given>,
     /// Of those held: to be stopped, superseded or taken back.
     pub revoked: Vec<JobId>,
-    /// To be probed: what does the agent's own journal say?
-    pub probe: Vec<JobId>,
+    /// To be probed: what does the agent's own journal say of them, each under the lease that it was begun under?
+    pub probe: Vec<Held>,
 }
 
 /// `POST jobs/ID/start`: nothing may be done before it is answered with yes.
@@ -151,6 +151,8 @@ pub enum Outcome {
 /// `POST jobs/ID/probe`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probed {
+    /// The lease that was asked about.
+    pub epoch: Epoch,
     /// What the agent's journal says.
     pub verdict: Verdict,
 }
@@ -235,9 +237,17 @@ impl AgentClient {
     }
 
     /// Says what its journal knows of a job.
-    pub async fn probed(&self, job: &JobId, verdict: Verdict) -> Result<(), WireError> {
+    pub async fn probed(
+        &self,
+        job: &JobId,
+        epoch: Epoch,
+        verdict: Verdict,
+    ) -> Result<(), WireError> {
         let path = format!("agent/v1/jobs/{job}/probe");
-        let _: serde_json::Value = self.connection.post(&path, &Probed { verdict }).await?;
+        let _: serde_json::Value = self
+            .connection
+            .post(&path, &Probed { epoch, verdict })
+            .await?;
         Ok(())
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use windlass_engine::interrupt::{Interrupter, interrupt};
-use windlass_model::release::JobId;
+use windlass_model::release::{Epoch, JobId};
 use windlass_model::step::Level;
-use windlass_wire::agent::{AgentClient, Held, PROTOCOL, Poll, Polled, Register, Registered};
-use windlass_wire::connection::{Connection, WireError};
+use windlass_wire::agent::{Held, PROTOCOL, Poll, Polled, Register, Registered};
+use windlass_wire::connection::WireError;
 
-use super::{Shared, credential, errand};
+use super::{Manager, Shared, credential, errand};
 
 /// How long a poll waits for news when nothing is in hand, in seconds; at most half a lease: what is sent into a link that was cut
 /// without a word is noticed by its silence alone.
@@ -23,27 +23,36 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Jobs in hand: their leases, and how they are stopped.
-pub(super) type InHand = Arc<Mutex<BTreeMap<JobId, (u64, Interrupter)>>>;
+/// A job in hand.
+struct Hold {
+    epoch: Epoch,
+    /// How it is stopped.
+    interrupter: Interrupter,
+    /// Whose other end is dropped when it is over.
+    over: watch::Receiver<()>,
+}
+
+/// Jobs in hand, each under its newest lease.
+type InHand = Arc<Mutex<BTreeMap<JobId, Hold>>>;
 
 /// Serves one manager until it is told to stop.
 pub(super) async fn serve(
     shared: Arc<Shared>,
-    connection: Connection,
+    manager: Arc<dyn Manager>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let looping = Loop {
-        url: connection.url().to_owned(),
-        client: AgentClient::new(connection),
+    let mut looping = Loop {
+        url: manager.url().to_owned(),
+        client: manager,
         in_hand: InHand::default(),
         jobs: JoinSet::new(),
         longest_pause: LONGEST_PAUSE,
         shared,
     };
-    let mut looping = looping;
     {
         let mut stopped = stop.clone();
         tokio::select! {
+            biased;
             () = looping.run() => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
@@ -52,10 +61,22 @@ pub(super) async fn serve(
     looping.end().await;
 }
 
+impl Hold {
+    fn stop(&self) {
+        // Twice: at once.
+        self.interrupter.again();
+        self.interrupter.again();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.interrupter.is_used()
+    }
+}
+
 struct Loop {
     shared: Arc<Shared>,
     url: String,
-    client: AgentClient,
+    client: Arc<dyn Manager>,
     in_hand: InHand,
     jobs: JoinSet<()>,
     longest_pause: Duration,
@@ -89,9 +110,9 @@ impl Loop {
             Ok(in_hand) => in_hand,
             Err(poisoned) => poisoned.into_inner(),
         };
-        let held = |(job, (epoch, _)): (&JobId, &(u64, Interrupter))| Held {
+        let held = |(job, hold): (&JobId, &Hold)| Held {
             job: job.clone(),
-            epoch: *epoch,
+            epoch: hold.epoch,
         };
         in_hand.iter().map(held).collect()
     }
@@ -182,6 +203,7 @@ impl Loop {
             };
             freed.mark_unchanged();
             let polled = tokio::select! {
+                biased;
                 polled = self.client.poll(&poll) => polled,
                 // A poll that can bring no job may be dropped for one that can.
                 _ = freed.changed(), if free == 0 => continue,
@@ -221,12 +243,10 @@ impl Loop {
             Err(poisoned) => poisoned.into_inner(),
         };
         for job in jobs {
-            if let Some((_, interrupter)) = in_hand.get(job).filter(|(_, i)| !i.is_used()) {
+            if let Some(hold) = in_hand.get(job).filter(|hold| !hold.is_stopping()) {
                 let message = format!("job {job} is not wanted any more: it is stopped");
                 self.shared.log(Level::Warning, &message);
-                // Twice: at once.
-                interrupter.again();
-                interrupter.again();
+                hold.stop();
             }
         }
     }
@@ -238,18 +258,18 @@ impl Loop {
             Err(poisoned) => poisoned.into_inner(),
         };
         let mut held = jobs.iter().filter_map(|job| in_hand.get(job));
-        held.all(|(_, interrupter)| interrupter.is_used())
+        held.all(Hold::is_stopping)
     }
 
-    async fn probe(&self, jobs: &[JobId]) {
-        for job in jobs {
+    async fn probe(&self, jobs: &[Held]) {
+        for Held { job, epoch } in jobs {
             if self.held().iter().any(|held| held.job == *job) {
                 continue;
             }
             let verdict = self.shared.agent.worker.probe(job).await;
             let message = format!("job {job}, as the journal here has it: {}", told(&verdict));
             self.shared.log(Level::Info, &message);
-            if let Err(error) = self.client.probed(job, verdict).await {
+            if let Err(error) = self.client.probed(job, *epoch, verdict).await {
                 self.shared
                     .log(Level::Warning, &format!("job {job}: {error}"));
                 // It will ask again; what is in hand is not to wait for that.
@@ -265,28 +285,48 @@ impl Loop {
         self.probe(&polled.probe).await;
         for given in polled.jobs {
             let (interrupter, interrupt) = interrupt();
+            let (ended, over) = watch::channel(());
             let lease = Duration::from_secs(u64::from(registered.lease_seconds));
             let cluster = registered.cluster.clone();
-            if let Ok(mut in_hand) = self.in_hand.lock() {
-                // Given twice, or again while an older right to it is being given up: then it will be given again.
-                if in_hand.contains_key(&given.job) {
-                    continue;
-                }
-                in_hand.insert(given.job.clone(), (given.epoch, interrupter));
+            let hold = Hold {
+                epoch: given.epoch,
+                interrupter,
+                over,
+            };
+            let mut in_hand = match self.in_hand.lock() {
+                Ok(in_hand) => in_hand,
+                Err(poisoned) => poisoned.into_inner(),
+            };
+            if in_hand
+                .get(&given.job)
+                .is_some_and(|held| held.epoch >= given.epoch)
+            {
+                // Given twice.
+                continue;
             }
+            let earlier = in_hand.insert(given.job.clone(), hold);
+            drop(in_hand);
             let (shared, client, in_hand) = (
                 self.shared.clone(),
                 self.client.clone(),
                 self.in_hand.clone(),
             );
             self.jobs.spawn(async move {
-                let job = given.job.clone();
+                let (job, epoch) = (given.job.clone(), given.epoch);
+                let _ended = ended;
+                // The same job under a lease that is no more: one after the other.
+                if let Some(mut earlier) = earlier {
+                    earlier.stop();
+                    let _ = earlier.over.changed().await;
+                }
                 // Another manager's job may have taken the slot: then this one is held until there is one.
                 let permit = shared.slots.clone().acquire_owned().await;
                 if interrupt.times() == 0 {
                     errand::run(&shared, (client, &cluster), given, interrupt, lease).await;
                 }
-                if let Ok(mut in_hand) = in_hand.lock() {
+                if let Ok(mut in_hand) = in_hand.lock()
+                    && in_hand.get(&job).is_some_and(|hold| hold.epoch == epoch)
+                {
                     in_hand.remove(&job);
                 }
                 drop(permit);
@@ -299,11 +339,7 @@ impl Loop {
     async fn end(mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         if let Ok(in_hand) = self.in_hand.lock() {
-            for (_, interrupter) in in_hand.values() {
-                // Twice: at once.
-                interrupter.again();
-                interrupter.again();
-            }
+            in_hand.values().for_each(Hold::stop);
         }
         let all = async { while self.jobs.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
@@ -315,7 +351,7 @@ fn told(verdict: &windlass_model::release::machine::Verdict) -> String {
     match verdict {
         Verdict::NotBegun => "not begun".into(),
         Verdict::Done { .. } => "done".into(),
-        Verdict::Failed { why } => format!("failed: {why}"),
+        Verdict::Failed { why, .. } => format!("failed: {why}"),
         Verdict::Running { epoch } => format!("goes on under epoch {epoch}"),
         Verdict::Unknown { why } => format!("unknown: {why}"),
     }

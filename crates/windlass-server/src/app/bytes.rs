@@ -93,11 +93,25 @@ impl App {
     /// How much of a blob there is; none: all of it.
     pub async fn blob_offset(&self, digest: &Digest) -> AppResult<Option<u64>> {
         if self.inner.blobs.has(digest).await?.is_some() {
+            self.kept(digest).await?;
             return Ok(None);
         }
         Ok(Some(
             self.inner.blobs.has_partial(digest).await?.unwrap_or(0),
         ))
+    }
+
+    /// Bytes of a blob that is here, whole. An upload that ended when it could not be written down any more is written down now:
+    /// nobody sends again what is here.
+    pub(super) async fn kept(&self, digest: &Digest) -> AppResult<Option<u64>> {
+        if let Some(size) = self.store().blob(digest).await? {
+            return Ok(Some(size));
+        }
+        let size = self.inner.blobs.has(digest).await?;
+        if let Some(size) = size {
+            self.store().add_blob(digest, size).await?;
+        }
+        Ok(size)
     }
 
     /// Begins or goes on with an upload. An offset that is not where it stands is a conflict. One of the same bytes that stands still

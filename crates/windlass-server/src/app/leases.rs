@@ -1,6 +1,6 @@
 //! Agents ask for work, and keep the right to what they have.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl App {
                 false => Offers::default(),
             };
             polled.probe = self.to_probe(login, &poll.held).await?;
-            polled.probe.retain(|job| !self.was_asked(job));
+            polled.probe.retain(|of| !self.was_asked(&of.job));
             if may_begin {
                 polled.jobs = self.lease_jobs(login, &agent, &poll, address).await?;
                 if let Some(turn) = turn.take() {
@@ -85,6 +85,7 @@ impl App {
             };
             let until = end.min(Instant::now() + again);
             let is_over = tokio::select! {
+                biased;
                 woken = timeout_at(until, woken) => woken.is_err() && until == end,
                 mine = offers.turn() => { turn = Some(mine); false }
                 _ = stopping.changed() => false,
@@ -153,7 +154,7 @@ impl App {
         let (id, name) = (job.clone(), login.name.clone());
         let change = move |whole: &mut Whole, now| {
             let verdict = Verdict::Running { epoch };
-            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            let effects = machine::probed(whole, &id, (&name, ""), epoch, verdict, now, lease)?;
             Ok(((), effects))
         };
         match self.store().change(&transaction, change).await {
@@ -168,16 +169,20 @@ impl App {
         }
     }
 
-    pub(super) fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+    pub(super) fn asked(&self) -> MutexGuard<'_, HashMap<JobId, Option<Instant>>> {
         self.inner
             .asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the installer was asked since it registered, and does not know either.
+    /// Whether the installer is not to be asked: it was since it registered, and does not know either, or its answer could not
+    /// be taken just now.
     fn was_asked(&self, job: &JobId) -> bool {
-        self.asked().contains(job)
+        let asked = self.asked();
+        asked
+            .get(job)
+            .is_some_and(|until| until.is_none_or(|until| Instant::now() < until))
     }
 
     /// It may be asked again.
@@ -186,7 +191,7 @@ impl App {
     }
 
     /// Jobs of an installer whose outcome is not known here.
-    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<Held>> {
         if login.kind != AgentKind::Installer {
             return Ok(Vec::new());
         }
@@ -194,7 +199,11 @@ impl App {
         let probe = jobs
             .into_iter()
             .filter(|(_, job)| !held.iter().any(|h| h.job == job.id));
-        Ok(probe.map(|(_, job)| job.id).collect())
+        let held = |(_, job): (TransactionId, Job)| Held {
+            job: job.id,
+            epoch: job.epoch,
+        };
+        Ok(probe.map(held).collect())
     }
 
     async fn lease_jobs(
@@ -333,7 +342,7 @@ impl App {
         &self,
         login: &AgentLogin,
         held: &[Held],
-    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<JobId>)> {
+    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<Held>)> {
         let drop = self.renew(login, held).await?;
         let keep = held
             .iter()
@@ -341,7 +350,7 @@ impl App {
             .cloned()
             .collect();
         let probe = self.to_probe(login, held).await?;
-        probe.iter().for_each(|job| self.forget_asked(job));
+        probe.iter().for_each(|of| self.forget_asked(&of.job));
         Ok((keep, drop, probe))
     }
 }

@@ -130,6 +130,7 @@ impl App {
                 return Ok(detail);
             }
             tokio::select! {
+                biased;
                 _ = timeout_at(end, woken) => {}
                 _ = stopping.changed() => {}
             }

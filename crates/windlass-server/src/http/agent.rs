@@ -82,7 +82,13 @@ pub(super) async fn probe(
 ) -> Answer<bool> {
     let probed: Probed = body::json(body, room(&http)).await?;
     http.app
-        .probed(&agent.login, &read(&id)?, probed.verdict, &agent.address)
+        .probed(
+            &agent.login,
+            &read(&id)?,
+            probed.epoch,
+            probed.verdict,
+            &agent.address,
+        )
         .await?;
     Ok(Json(true))
 }

@@ -93,7 +93,7 @@ async fn run(
     let events = speech.events.clone();
     let open = settings.auth.is_open();
     let app = App::new(Parts {
-        store,
+        store: store.into(),
         directory: work.clone(),
         blob_limit: BLOB_LIMIT,
         log_limit: LOG_LIMIT,
