@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::ids::HostName;
 
-use super::host_key::{self, HostKey, Look};
-use super::known_hosts::KnownHosts;
+use super::host_key::{self, HostKey, Look, Seen};
+use super::known_hosts::{KnownHosts, Verdict};
 use crate::hosts::transport::Duplex;
 
 /// Silence after which the host is asked whether it is there.
@@ -72,11 +72,46 @@ pub(crate) async fn tcp(
     Err(last)
 }
 
+/// How it is found out which of its keys a host is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// By what is found at once. A host that stands in hashed lines only may show a key of another kind than is known.
+    AtOnce,
+    /// By every line there is.
+    Thoroughly,
+}
+
+impl Known {
+    /// Whether a host that showed a key which is not known may have another one that is.
+    pub(crate) fn has_another(&self, seen: &Seen) -> bool {
+        let (name, port) = (&self.name, self.port);
+        let is_wrong = matches!(seen.verdict, Verdict::Unknown | Verdict::Changed { .. });
+        if !is_wrong || !self.files.likely_algorithms(name, port).is_empty() {
+            return false;
+        }
+        let shown = seen.key.algorithm();
+        let is_shown = |known: &Algorithm| match (known, &shown) {
+            // what an RSA key signs with is no part of it
+            (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+            (known, shown) => known == shown,
+        };
+        let usual = Preferred::default().key;
+        let known = self.files.algorithms(name, port);
+        let known: Vec<Algorithm> = known
+            .iter()
+            .filter_map(|name| Algorithm::from_str(name).ok())
+            .filter(|algorithm| usual.contains(algorithm))
+            .collect();
+        !known.is_empty() && !known.iter().any(is_shown)
+    }
+}
+
 /// The handshake, up to the key's approval.
 pub(crate) async fn shake_hands(
     host: &HostName,
     address: &str,
     known: &Known,
+    ask: Ask,
     stream: Box<dyn Duplex>,
 ) -> (Result<Handle<HostKey>, HostError>, Look) {
     let (handler, look) = HostKey::new(known.files.clone(), &known.name, known.port);
@@ -84,7 +119,7 @@ pub(crate) async fn shake_hands(
         nodelay: true,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
-        preferred: preferred(known),
+        preferred: preferred(known, ask),
         ..client::Config::default()
     });
     let shaken = client::connect_stream(config, stream, handler).await;
@@ -100,11 +135,14 @@ pub(crate) async fn shake_hands(
 }
 
 /// Asks for a key that can be checked: a host shows one only.
-fn preferred(known: &Known) -> Preferred {
+fn preferred(known: &Known, ask: Ask) -> Preferred {
     let usual = Preferred::default();
-    let mut keys: Vec<Algorithm> = known
-        .files
-        .algorithms(&known.name, known.port)
+    let (name, port) = (&known.name, known.port);
+    let names = match ask {
+        Ask::AtOnce => known.files.likely_algorithms(name, port),
+        Ask::Thoroughly => known.files.algorithms(name, port),
+    };
+    let mut keys: Vec<Algorithm> = names
         .iter()
         .filter_map(|name| Algorithm::from_str(name).ok())
         .filter(|algorithm| usual.key.contains(algorithm))
@@ -114,7 +152,7 @@ fn preferred(known: &Known) -> Preferred {
             keys.push(algorithm.clone());
         }
     }
-    let certificates = if known.files.has_authority(&known.name, known.port) {
+    let certificates = if known.files.has_authority(name, port) {
         keys.clone()
     } else {
         Vec::new()
