@@ -172,6 +172,7 @@ fn archive(files: &[(PutWork, String, String)]) -> Result<Vec<u8>, String> {
     let mut builder = tar::Builder::new(b"put\n".to_vec());
     let mut add = |name: &str, bytes: &[u8]| {
         let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Regular);
         header.set_mode(0o600);
         header.set_mtime(now);
         header.set_size(bytes.len() as u64);

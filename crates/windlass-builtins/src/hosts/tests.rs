@@ -570,7 +570,7 @@ async fn small_files_of_a_directory_are_put_together() {
         assert!((0..300).all(|n| mode(n) == 0o640), "{shell}");
         assert_eq!(started.lock().unwrap().len(), 2, "{shell}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 300);
-        // a directory in the place of one of them: none is put, and nothing is left
+        // a directory in the place of one of them: that is said, and nothing is left
         std::fs::remove_file(name(5)).unwrap();
         std::fs::create_dir(name(5)).unwrap();
         std::fs::remove_file(name(6)).unwrap();

@@ -26,7 +26,8 @@ fn tried<T>(look: impl FnOnce() -> T) -> (T, usize) {
 fn key(n: u32) -> String {
     let name = b"ssh-ed25519";
     let mut bytes = Vec::new();
-    for part in [&name[..], &[&n.to_be_bytes()[..]; 8].concat()] {
+    let own = n.to_be_bytes().repeat(8);
+    for part in [&name[..], &own[..]] {
         bytes.extend((part.len() as u32).to_be_bytes());
         bytes.extend(part);
     }
@@ -38,7 +39,7 @@ fn public(n: u32) -> PublicKey {
 }
 
 fn hashed(name: &str, salt: u32, key: &str) -> String {
-    let salt = [&salt.to_be_bytes()[..]; 5].concat();
+    let salt = salt.to_be_bytes().repeat(5);
     let mac = Hmac::<Sha1>::new_from_slice(&salt).unwrap();
     let hash = mac.chain_update(name).finalize().into_bytes();
     format!(
