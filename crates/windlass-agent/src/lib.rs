@@ -4,6 +4,7 @@
 //! [`fence::Fence`] sees to it that an older install never follows a newer one, and remembers what was begun.
 
 pub mod fence;
+pub mod groups;
 pub mod scratch;
 pub mod service;
 pub mod work;

@@ -686,6 +686,30 @@ async fn keys_that_are_not_known_stop_everything() {
 }
 
 #[tokio::test]
+async fn a_kind_of_key_that_auditors_object_to_is_taken_of_a_known_host_only() {
+    let mut sshd = sshd(&SshdOptions::default());
+    sshd.stop().unwrap();
+    for name in ["host_key", "host_key.pub"] {
+        std::fs::remove_file(sshd.file(name)).unwrap();
+    }
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ecdsa", "-N", "", "-f"])
+        .arg(sshd.file("host_key"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    sshd.start_again().unwrap();
+    std::fs::write(sshd.file("known_hosts"), sshd.known_line().unwrap()).unwrap();
+    talk(&all(&sshd)).await.close().await;
+
+    std::fs::write(sshd.file("known_hosts"), "").unwrap();
+    let found = error(&all(&sshd), "testhost").await;
+    assert_eq!(found.kind, HostErrorKind::Unreachable, "{found}");
+    assert!(found.message.contains("ecdsa-sha2-nistp256"), "{found}");
+    assert!(found.message.contains("known_hosts yourself"), "{found}");
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_be_reached_says_which_way() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();

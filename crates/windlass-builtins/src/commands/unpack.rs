@@ -9,7 +9,7 @@ use windlass_engine::command::{Command, CommandKind, InitContext};
 use windlass_model::diagnostic::Diagnostics;
 
 use super::args::AbsolutePath;
-use super::script::{ABSENT, RENAME, Script, TEMP};
+use super::script::{ABSENT, GUARD, RENAME, Script, TEMP};
 use super::scripted::Scripted;
 
 /// See [`Args`].
@@ -18,13 +18,18 @@ pub(super) struct Unpack;
 /// Arguments of `unpack`.
 ///
 /// Refused, before anything is at the destination: names that are absolute or hold `..`, symbolic links that are
-/// absolute or climb out, hard links to files outside, devices, pipes, names with control characters. Files belong to
-/// the user that unpacks; set-user and set-group bits are dropped.
+/// absolute or climb out, hard links to files outside, devices, pipes, names with control characters or of more than 3,000
+/// bytes, and what becomes too much. Files belong to the user that unpacks; set-user and set-group bits are dropped.
+///
+/// The tree is made in a directory of its own, mode 0700, beside the destination. Nothing is safe there from somebody with
+/// the same user's rights; from there on nothing follows a link, whoever changes the destination meanwhile.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Args {
     /// The archive on the host: tar (also .gz, .bz2, .xz, .zst) or zip (also .jar, .war, .ear), by its name, else by its
-    /// first bytes. The host needs the tools: tar, and gzip, bzip2, xz or zstd; unzip or python3.
+    /// first bytes. The host needs the tools: tar, and gzip, bzip2, xz or zstd; unzip or python3. Refused are names and links
+    /// that lead outside, devices, more than 1,000,000 entries, and what becomes more than a hundred times the archive's size
+    /// (64 MiB of a small one) or half of what is free on the disk.
     source: AbsolutePath,
     /// The directory that it is unpacked to. When it is missing it appears whole, by a rename; into an existing one
     /// entries are moved, replacing files and links of the same names, never going through a link.
@@ -116,7 +121,10 @@ impl CommandKind for Unpack {
             .set("archive", args.source.as_str())
             .set("to", args.destination.as_str())
             .set("strip", &strip)
-            .run(&[ABSENT, TEMP, RENAME], include_str!("scripts/unpack.sh"));
+            .run(
+                &[ABSENT, TEMP, RENAME, GUARD],
+                include_str!("scripts/unpack.sh"),
+            );
         let failing = format!("cannot unpack {} to {}", args.source, args.destination);
         Ok(Box::new(Scripted::safe(vec![run.into()], failing)))
     }

@@ -51,7 +51,8 @@ fn which(program: &str) -> Option<PathBuf> {
 }
 
 impl Machine {
-    fn new(shell: Vec<&'static str>) -> Option<Self> {
+    /// With this shell, if it is here.
+    pub fn new(shell: Vec<&'static str>) -> Option<Self> {
         let program = which(shell[0])?;
         let root = tempfile::tempdir().unwrap();
         for dir in ["home", "tools", "work"] {
@@ -77,6 +78,22 @@ impl Machine {
             root,
             registry,
         })
+    }
+
+    /// With this shell and all programs that are here but one.
+    pub fn without(shell: Vec<&'static str>, program: &str) -> Option<Self> {
+        let mut machine = Self::new(shell)?;
+        let tools = machine.root.path().join("tools");
+        let path = std::env::var_os("PATH")?;
+        let dirs = std::env::split_paths(&path).filter_map(|dir| fs::read_dir(dir).ok());
+        for entry in dirs.flatten().flatten() {
+            if entry.file_name() != program {
+                // the first of a name, as in a path
+                symlink(entry.path(), tools.join(entry.file_name())).ok();
+            }
+        }
+        machine.path = tools.to_str()?.to_owned();
+        Some(machine)
     }
 
     /// Whether the tools are busybox's.

@@ -498,40 +498,11 @@ fn settle_job(job: &mut Job, state: JobState, result: Option<String>) {
 pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
     let cancelled = whole.transaction.cancelled;
     let wave = whole.transaction.wave;
-    let manager = Actor::manager();
     let mut effects = Vec::new();
     for job in &mut whole.jobs {
-        let expired = job.lease_until.is_some_and(|until| until < now);
         let late = job.deadline.is_some_and(|deadline| deadline < now) && job.wave <= wave;
-        match (job.kind, job.state) {
-            (_, JobState::Leased) if expired => {
-                let detail = format!("{}: the lease expired before it began", describe(job));
-                effects.push(history(&manager, "queued again", detail));
-                requeue(job);
-            }
-            (AgentKind::Builder, JobState::Started) if expired => {
-                let who = describe(job);
-                if cancelled || job.attempt >= BUILD_ATTEMPTS {
-                    let why = format!("the builder was lost in attempt {}", job.attempt);
-                    effects.push(history(&manager, "build failed", format!("{who}: {why}")));
-                    settle_job(job, JobState::Failed, Some(why));
-                } else {
-                    let detail = format!("{who}: the builder was lost");
-                    effects.push(history(&manager, "queued again", detail));
-                    requeue(job);
-                }
-            }
-            (AgentKind::Installer, JobState::Started) if expired => {
-                let why =
-                    "the installer was lost after it had begun: look at its log and at the target";
-                effects.push(history(
-                    &manager,
-                    "unknown",
-                    format!("{}: {why}", describe(job)),
-                ));
-                settle_job(job, JobState::Unknown, Some(why.into()));
-            }
-            _ => {}
+        if job.lease_until.is_some_and(|until| until < now) {
+            effects.extend(lapse(job, cancelled, "the lease expired before it began"));
         }
         if late && matches!(job.state, JobState::Queued | JobState::Leased) {
             let why = "nobody began it before its deadline: the agent is away or busy";
@@ -539,7 +510,8 @@ pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
                 AgentKind::Builder => "build failed",
                 AgentKind::Installer => "install failed",
             };
-            effects.push(history(&manager, what, format!("{}: {why}", describe(job))));
+            let detail = format!("{}: {why}", describe(job));
+            effects.push(history(&Actor::manager(), what, detail));
             settle_job(job, JobState::Failed, Some(why.into()));
         }
     }
@@ -547,6 +519,48 @@ pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
         effects.extend(evaluate(whole, now));
     }
     effects
+}
+
+/// The agent has begun anew without it: nobody has it any more, whatever its lease says. What it was given under another epoch since
+/// is not meant.
+pub fn lost(whole: &mut Whole, id: &JobId, name: &AgentName, epoch: Epoch, now: Micros) -> Changed {
+    let cancelled = whole.transaction.cancelled;
+    let job = held(whole, id, name, epoch)?;
+    let mut effects = Vec::new();
+    effects.extend(lapse(job, cancelled, "its agent began anew"));
+    if !effects.is_empty() {
+        effects.extend(evaluate(whole, now));
+    }
+    Ok(effects)
+}
+
+/// The right to a job is over. `unbegun`: why, where it had not begun.
+fn lapse(job: &mut Job, cancelled: bool, unbegun: &str) -> Option<Effect> {
+    let who = describe(job);
+    let told = |what, detail: &str| history(&Actor::manager(), what, format!("{who}: {detail}"));
+    Some(match (job.kind, job.state) {
+        (_, JobState::Leased) => {
+            requeue(job);
+            told("queued again", unbegun)
+        }
+        (AgentKind::Builder, JobState::Started) if cancelled || job.attempt >= BUILD_ATTEMPTS => {
+            let why = format!("the builder was lost in attempt {}", job.attempt);
+            let effect = told("build failed", &why);
+            settle_job(job, JobState::Failed, Some(why));
+            effect
+        }
+        (AgentKind::Builder, JobState::Started) => {
+            requeue(job);
+            told("queued again", "the builder was lost")
+        }
+        (AgentKind::Installer, JobState::Started) => {
+            let why =
+                "the installer was lost after it had begun: look at its log and at the target";
+            settle_job(job, JobState::Unknown, Some(why.into()));
+            told("unknown", why)
+        }
+        _ => return None,
+    })
 }
 
 fn requeue(job: &mut Job) {

@@ -144,6 +144,7 @@ impl App {
                 ));
             }
         };
+        let begins_anew = known.is_some_and(|agent| agent.incarnation != register.incarnation);
         self.tell_unknown(&register.advertisement, &who);
         let registration = Registration {
             name: register.name.clone(),
@@ -166,6 +167,9 @@ impl App {
         };
         // An older process of that name, which waits for work, is told at once that it is the older one.
         self.inner.wake.agent(login.kind, &login.name);
+        if begins_anew {
+            self.give_up(&login, &register.held).await?;
+        }
         let (keep, drop, probe) = self.take_up(&login, &register.held).await?;
         self.inner.wake.scheduler();
         Ok(Registered {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use windlass_model::release::machine::{self, Verdict};
 use windlass_model::release::{
-    Advertisement, AgentKind, Epoch, JobId, JobState, Project, TransactionId, Whole,
+    Advertisement, AgentKind, Epoch, Job, JobId, JobState, Project, TransactionId, Whole,
 };
 use windlass_store::{AgentRecord, AgentState, ChangeError};
 use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
@@ -262,6 +262,25 @@ impl App {
             epoch: leased.epoch,
             spec,
         }))
+    }
+
+    /// What an agent had that has begun anew, and does not have it any more, is nobody's: nothing waits for the end of its lease.
+    pub(super) async fn give_up(&self, login: &AgentLogin, held: &[Held]) -> AppResult<()> {
+        for (transaction, job) in self.store().held_by(login.kind, &login.name).await? {
+            let Job { id, epoch, .. } = job;
+            if held.iter().any(|h| h.job == id && h.epoch == epoch) {
+                continue;
+            }
+            let name = login.name.clone();
+            let change = move |whole: &mut Whole, now| machine::lost(whole, &id, &name, epoch, now);
+            match self.advance(&transaction, change).await {
+                Ok(whole) => self.inner.wake.project(&whole.transaction.project),
+                // It was settled since.
+                Err(ChangeError::Refused(_) | ChangeError::NoTransaction) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// What an agent that registers had in hand: to go on with, to drop, to probe.

@@ -13,6 +13,10 @@ use super::{App, AppResult, micros};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often what nobody carries on is looked for.
+const TIDY: Duration = Duration::from_secs(3600);
+/// How long an upload may rest before it is none any more.
+const UPLOAD: Duration = Duration::from_secs(24 * 3600);
 
 impl App {
     /// Runs until the manager is told to stop. What fails is logged and tried again at the next tick.
@@ -24,8 +28,13 @@ impl App {
             self.log(Level::Error, &message);
         }
         let begun = Instant::now();
+        let mut tidied: Option<Instant> = None;
         let mut ticked = begun;
         while !*stopping.borrow() {
+            if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
+                tidied = Some(Instant::now());
+                self.tidy().await;
+            }
             // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
             let expires = begun.elapsed() >= self.settings().lease && ticked.elapsed() >= TICK;
             if expires {
@@ -43,6 +52,21 @@ impl App {
                 () = tokio::time::sleep(TICK) => {}
                 () = self.inner.wake.scheduling() => {}
                 _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Removes uploads that nobody has carried on: their builder was lost, and another one built something else.
+    async fn tidy(&self) {
+        match self.inner.blobs.remove_partial(UPLOAD).await {
+            Ok(0) => {}
+            Ok(count) => self.log(
+                Level::Info,
+                &format!("{count} uploads that were not carried on are removed"),
+            ),
+            Err(error) => {
+                let message = format!("uploads that were not carried on stay: {error}");
+                self.log(Level::Warning, &message);
             }
         }
     }

@@ -1,33 +1,26 @@
-//! The file that a release travels in: a zip of `index.json` and each target's resource as `TARGET/NAME`.
+//! The file that a release travels in ([`windlass_wire::release_file`]), on this disk.
 //!
 //! Reading and writing block: nothing else goes on in the process. Nothing is whole in memory.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use windlass_model::diagnostic::Diagnostic;
-use windlass_model::release::{Index, Item, ReleaseId, TargetName, index::FORMAT};
+use windlass_model::release::{Index, Item, ReleaseId, TargetName};
 use windlass_wire::connection::Chunks;
+use windlass_wire::release_file::{INDEX, ReleaseFile, Sum, name_of};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::ending::Ending;
 
-/// The name of the table of contents.
-const INDEX: &str = "index.json";
-/// Longest table of contents, in bytes.
-const LONGEST_INDEX: u64 = 4 << 20;
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 /// Chunks that wait to be sent.
 const WAITING: usize = 4;
-
-type Zip = ZipArchive<BufReader<File>>;
 
 /// An archive whose every byte is what its index says.
 pub(crate) struct Archive {
@@ -39,28 +32,20 @@ pub(crate) struct Archive {
 impl Archive {
     /// Reads it through and verifies it. What is wrong is an error of the input.
     pub(crate) fn open(path: &Path) -> Result<Self, Ending> {
-        let wrong = |why: String| {
+        let read = || -> Result<Index, String> {
+            let file = File::open(path).map_err(|e| e.to_string())?;
+            let length = file.metadata().map_err(|e| e.to_string())?.len();
+            let read = ReleaseFile::read(file, length).map_err(|e| e.to_string())?;
+            Ok(read.index().clone())
+        };
+        let index = read().map_err(|why| {
             let message = format!(
                 "{} is no release that can be imported: {why}",
                 path.display()
             );
             let hint = "an archive holds index.json and each resource as TARGET/NAME, as `windlass release export` writes it";
             Ending::input(message, hint)
-        };
-        let mut zip = open(path).map_err(wrong)?;
-        let index = index(&mut zip).map_err(wrong)?;
-        let mut names: Vec<String> = vec![INDEX.into()];
-        for (target, item) in &index.targets {
-            let name = name_of(target, item).map_err(wrong)?;
-            verify(&mut zip, &name, item).map_err(wrong)?;
-            names.push(name);
-        }
-        for stray in zip.file_names() {
-            let stray = stray.map_err(|e| wrong(e.to_string()))?;
-            if !stray.ends_with('/') && !names.iter().any(|name| *name == stray) {
-                return Err(wrong(format!("index.json does not name {stray:?}")));
-            }
-        }
+        })?;
         let path = path.to_owned();
         Ok(Self { path, index })
     }
@@ -71,16 +56,14 @@ impl Archive {
         let (path, target, item) = (self.path.clone(), target.clone(), item.clone());
         tokio::task::spawn_blocking(move || {
             let read = || -> Result<(), String> {
-                let mut zip = open(&path)?;
-                let name = name_of(&target, &item)?;
-                let entry = zip.by_name(&name).map_err(|e| e.to_string())?;
-                let mut entry = entry.take(item.size);
-                let skipped = std::io::copy(&mut entry.by_ref().take(offset), &mut std::io::sink());
-                skipped.map_err(|e| e.to_string())?;
+                let file = File::open(&path).map_err(|e| e.to_string())?;
+                let mut release = ReleaseFile::open(file).map_err(|e| e.to_string())?;
+                let resource = release.resource(&target, &item, offset);
+                let mut resource = resource.map_err(|e| e.to_string())?;
                 loop {
                     let mut chunk = Vec::with_capacity(CHUNK);
-                    let part = entry.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
-                    let is_end = part.map_err(|e| e.to_string())? == 0;
+                    let mut part = resource.by_ref().take(CHUNK as u64);
+                    let is_end = part.read_to_end(&mut chunk).map_err(|e| e.to_string())? == 0;
                     if is_end || send.blocking_send(Ok(Bytes::from(chunk))).is_err() {
                         return Ok(());
                     }
@@ -91,82 +74,6 @@ impl Archive {
             }
         });
         chunks
-    }
-}
-
-fn open(path: &Path) -> Result<Zip, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string())
-}
-
-fn index(zip: &mut Zip) -> Result<Index, String> {
-    let entry = zip
-        .by_name(INDEX)
-        .map_err(|_| "there is no index.json in it")?;
-    let mut text = Vec::new();
-    let read = entry.take(LONGEST_INDEX + 1).read_to_end(&mut text);
-    read.map_err(|e| format!("index.json: {e}"))?;
-    if text.len() as u64 > LONGEST_INDEX {
-        return Err("its index.json is larger than 4 MiB".into());
-    }
-    let index: Index = serde_json::from_slice(&text).map_err(|e| format!("index.json: {e}"))?;
-    match index.format {
-        FORMAT => Ok(index),
-        other => Err(format!(
-            "index.json is of format {other}, and {FORMAT} is known"
-        )),
-    }
-}
-
-/// The name of a resource in the archive.
-fn name_of(target: &TargetName, item: &Item) -> Result<String, String> {
-    let name = Path::new(&item.name);
-    match name.file_name().is_some_and(|file| Path::new(file) == name) {
-        true => Ok(format!("{target}/{}", item.name)),
-        false => Err(format!("{:?} is no name of a file", item.name)),
-    }
-}
-
-fn verify(zip: &mut Zip, name: &str, item: &Item) -> Result<(), String> {
-    let entry = zip
-        .by_name(name)
-        .map_err(|_| format!("there is no {name:?} in it"))?;
-    let mut entry = entry.take(item.size.saturating_add(1));
-    let mut sum = Sum::default();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let count = entry.read(&mut chunk).map_err(|e| format!("{name}: {e}"))?;
-        match chunk.get(..count) {
-            None | Some([]) => return sum.check(name, item),
-            Some(part) => sum.add(part),
-        }
-    }
-}
-
-/// What bytes come to.
-#[derive(Default)]
-struct Sum {
-    sha256: Sha256,
-    size: u64,
-}
-
-impl Sum {
-    fn add(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        self.size += bytes.len() as u64;
-    }
-
-    fn check(self, name: &str, item: &Item) -> Result<(), String> {
-        if self.size != item.size {
-            return Err(format!(
-                "{name} is not as long as index.json says: {} bytes",
-                item.size
-            ));
-        }
-        match HEXLOWER.encode(&self.sha256.finalize()) == item.digest.as_str() {
-            true => Ok(()),
-            false => Err(format!("{name} has another digest than index.json says")),
-        }
     }
 }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use windlass_agent::fence::{Begin, End, Fence, Probe};
-use windlass_agent::service::{BuiltFiles, InstallEnd, Work as Errand, Worker};
+use windlass_agent::groups::Groups;
+use windlass_agent::service::{BuiltFiles, InstallEnd, Log, Work as Errand, Worker};
 use windlass_agent::work::{
     FailureKind, InstallFailed, InstallWork, Job, Limits, Row, TargetConfig, Tools, install, run_id,
 };
@@ -15,8 +17,14 @@ use windlass_model::release::machine::Verdict;
 use windlass_model::release::{
     BuildSpec, Environment, InstallSpec, InstalledRow, JobId, Project, ReleaseId, TargetName,
 };
+use windlass_model::step::Level;
 
 use super::joblog;
+
+/// How long what a killed installer had begun is waited for.
+const LEFTOVER: Duration = Duration::from_secs(600);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// An installer's work.
 pub(super) struct Installer {
@@ -25,11 +33,52 @@ pub(super) struct Installer {
     pub(super) fence: Mutex<Fence>,
     /// Held during an install into a target: several managers may ask for one at once.
     pub(super) turns: BTreeMap<(Environment, TargetName), tokio::sync::Mutex<()>>,
+    /// What installs began on this machine.
+    pub(super) groups: Groups,
+    /// Takes lines for the log.
+    pub(super) log: Log,
 }
 
 impl Installer {
     fn fence(&self) -> MutexGuard<'_, Fence> {
         self.fence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What goes on of an install into the same target that was cut off: its job, a process group.
+    fn leftover(&self, spec: &InstallSpec) -> Option<(JobId, i32)> {
+        let fence = self.fence();
+        let of_target = fence
+            .cut_off()
+            .into_iter()
+            .filter(|begin| begin.environment == spec.environment && begin.target == spec.target);
+        of_target.into_iter().find_map(|begin| {
+            let group = self.groups.going_on(&begin.job, begin.epoch)?;
+            Some((begin.job.clone(), group))
+        })
+    }
+
+    /// Waits until this installer is alone at the target: what was sent to a shell goes on there when the installer is killed.
+    async fn alone(&self, spec: &InstallSpec, errand: &mut Errand<'_>) -> Result<(), String> {
+        let begun = Instant::now();
+        let mut told = false;
+        while let Some((job, group)) = self.leftover(spec) {
+            let what = format!(
+                "process group {group} goes on still, which install {job} had begun when its installer was killed"
+            );
+            if begun.elapsed() >= LEFTOVER {
+                return Err(format!("{what}: end it, then ask again"));
+            }
+            if !told {
+                told = true;
+                let message = format!("job {} waits: {what}", errand.job);
+                (self.log)(Level::Warning, &message);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = errand.interrupt.reached(1) => return Err("it was stopped".into()),
+            }
+        }
+        Ok(())
     }
 
     async fn begin(&self, spec: &InstallSpec, errand: &Errand<'_>) -> Result<(), String> {
@@ -74,7 +123,12 @@ impl Worker for Installer {
         Err("an installer does no actions of projects".into())
     }
 
-    async fn install(&self, spec: &InstallSpec, resource: &Path, errand: Errand<'_>) -> InstallEnd {
+    async fn install(
+        &self,
+        spec: &InstallSpec,
+        resource: &Path,
+        mut errand: Errand<'_>,
+    ) -> InstallEnd {
         let refused = |why: String| InstallEnd::Failed(why, Vec::new());
         let key = (spec.environment.clone(), spec.target.clone());
         let Some(target) = self.targets.get(&key) else {
@@ -94,6 +148,9 @@ impl Worker for Installer {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
+        if let Err(why) = self.alone(spec, &mut errand).await {
+            return refused(why);
+        }
         if let Err(why) = self.begin(spec, &errand).await {
             return refused(why);
         }
@@ -104,6 +161,8 @@ impl Worker for Installer {
             machine: HostName::local(),
         };
         let job = Job {
+            id: errand.job.clone(),
+            epoch: errand.epoch,
             run,
             sinks: vec![sink],
             interrupt: errand.interrupt,
@@ -142,9 +201,17 @@ impl Worker for Installer {
             Probe::Failed(failed) => Verdict::Failed {
                 why: failed.failure.message,
             },
-            Probe::Unknown(why) => Verdict::Unknown {
-                why: format!("{why}: look at the target, then settle it"),
-            },
+            Probe::Unknown(why) => {
+                let mut cut_off = fence.cut_off().into_iter();
+                let begin = cut_off.find(|begin| begin.job == *job);
+                let group = begin.and_then(|begin| self.groups.going_on(job, begin.epoch));
+                let on = group.map_or_else(String::new, |group| {
+                    format!(", and process group {group} of it goes on still")
+                });
+                Verdict::Unknown {
+                    why: format!("{why}{on}: look at the target, then settle it"),
+                }
+            }
         }
     }
 }

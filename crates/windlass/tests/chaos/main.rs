@@ -13,10 +13,13 @@
     reason = "a failed test shows what its services said"
 )]
 
+mod archives;
 #[path = "../release/http.rs"]
 mod http;
+mod kills;
 #[path = "../release/service.rs"]
 mod service;
+mod ssh_audit;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../release/world.rs"]

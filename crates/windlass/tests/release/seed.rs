@@ -37,7 +37,15 @@ requested, build completed, install planned, ended";
 
 /// No job left anything.
 fn nothing_is_left(builder: &Service, installers: &[Service]) {
-    let keeps = ["jobs", "locks", "logs", "managers", "resources", "state"];
+    let keeps = [
+        "groups",
+        "jobs",
+        "locks",
+        "logs",
+        "managers",
+        "resources",
+        "state",
+    ];
     let services = installers.iter().chain([builder]);
     for service in services {
         let left = service.list("work");

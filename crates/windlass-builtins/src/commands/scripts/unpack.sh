@@ -17,7 +17,6 @@ refuse() {
 }
 format_of() {
   case $archive in
-    *.tar) echo tar ;;
     *.tar.gz | *.tgz) echo gzip ;;
     *.tar.bz2 | *.tbz2 | *.tbz) echo bzip2 ;;
     *.tar.xz | *.txz) echo xz ;;
@@ -31,6 +30,12 @@ format_of() {
         28b52ffd*) echo zstd ;;
         504b0304* | 504b0506*) echo zip ;;
         *)
+          case $archive in
+            *.tar)
+              echo tar
+              return
+              ;;
+          esac
           case $(dd if="$archive" bs=1 skip=257 count=5 2>/dev/null) in
             ustar) echo tar ;;
           esac
@@ -39,20 +44,53 @@ format_of() {
       ;;
   esac
 }
-# The names in $temp/names, one a line: none may be absolute or climb.
+# What may come of the archive, in bytes: a hundred times its size (64 MiB of a small one), and no more than half of what is
+# free, for it lies there twice for a moment.
+bound() {
+  size=$(wc -c <"$archive") || exit 1
+  free=$(df -Pk "$temp" 2>/dev/null | awk 'NR == 2 { print $4 }')
+  most=$(awk -v size="$size" -v free="${free:-none}" 'BEGIN {
+    most = size * 100
+    if (most < 67108864) most = 67108864
+    if (free != "none" && most > free * 512) most = free * 512
+    printf "%.0f", most
+  }') || exit 1
+  much="more than $most bytes, which is a hundred times its size (64 MiB of a small one) or half of what is free on the disk"
+}
+# within BYTES PROGRAM...: no file that it writes becomes larger, or not much. (Some shells count in kilobytes: then twice as large.)
+within() {
+  (
+    blocks=$(awk -v most="$1" 'BEGIN { printf "%.0f", most / 512 + 2048 }')
+    # it fails where less is allowed already
+    if ! ulimit -f "$blocks" 2>/dev/null && [ "$(ulimit -f)" = unlimited ]; then
+      fail "this host's sh cannot limit what an archive becomes"
+    fi
+    shift
+    "$@"
+  )
+}
+# The names in $temp/names, one a line: none may be absolute or climb, or be too long to be dealt with by its path.
 check_names() {
-  bad=$(awk '/^\// || /^[A-Za-z]:[\\\/]/ || /(^|[\/\\])\.\.([\/\\]|$)/ { print; exit }' "$temp/names") || exit 1
-  [ -z "$bad" ] || refuse "the archive holds $bad, which leads outside"
+  bad=$(awk '
+    NR > 1000000 { print "more than 1,000,000 entries"; exit }
+    length > 3000 { print "a name that is too long: " substr($0, 1, 60) "..."; exit }
+    /^\// || /^[A-Za-z]:[\\\/]/ || /(^|[\/\\])\.\.([\/\\]|$)/ { print $0 ", which leads outside"; exit }
+  ' "$temp/names") || exit 1
+  [ -z "$bad" ] || refuse "the archive holds $bad"
 }
 # What `tar -tv` said, in $temp/long. tar implementations differ in what they hide, so the tree is looked at again later.
 check_long() {
-  bad=$(awk '
+  bad=$(awk -v most="$most" -v much="$much" '
     function climbs(path) { return path ~ /^\// || path ~ /(^|\/)\.\.(\/|$)/ }
     {
       kind = substr($0, 1, 1)
       if (kind !~ /[-dlhC]/) { print "a device, a pipe or a name that cannot be shown: " $0; exit }
       name = $0
-      if (!sub(/^[^ ]+ +[^ ]+ +[0-9]+ +[-0-9]+ +[0-9:.]+ /, "", name)) name = ""
+      size = 0
+      if (sub(/^[^ ]+ +[^ ]+ +/, "", name)) size = name + 0
+      if (!sub(/^[0-9]+ +[-0-9]+ +[0-9:.]+ /, "", name)) name = ""
+      total += size
+      if (total > most) { print much; exit }
       while (sub(/^\.\//, "", name)) { }
       gsub(/\/(\.?\/)+/, "/", name)
       rest = $0
@@ -70,6 +108,37 @@ check_long() {
     }' "$temp/long") || exit 1
   [ -z "$bad" ] || refuse "the archive holds $bad"
 }
+# Busybox's tar heeds some of the records in which POSIX's format has names and sizes, and passes over the others without a
+# word: what it unpacks would be another tree.
+check_records() {
+  case $(tar --version 2>&1) in
+    *GNU* | *bsdtar*) return ;;
+  esac
+  if tr '\000' '\n' <"$tar" | grep -q -F -e '././@LongLink'; then
+    mixed=yes
+  else
+    mixed=
+  fi
+  tr '\000' '\n' <"$tar" | grep -F -e ' path=' -e ' linkpath=' -e ' size=' -e ' GNU.sparse.' >"$temp/records"
+  bad=$(awk -v mixed="$mixed" -v names="$temp/names" -v long="$temp/long" '
+    BEGIN {
+      while ((getline line <names) > 0) has[line] = 1
+      while ((getline line <long) > 0) if ((at = index(line, " -> ")) > 0) leads[substr(line, at + 4)] = 1
+    }
+    # a record says how long it is, in bytes
+    $1 !~ /^[0-9]+$/ || $1 + 0 <= length || $1 > 4 * length + 1 { next }
+    {
+      value = $0
+      sub(/^[0-9]+ [^=]*=/, "", value)
+      # which of two ways to say a long name is heeded is another matter
+      if (mixed || $2 ~ /^(size|GNU\.sparse\.[a-z]+)=/) print
+      else if ($2 ~ /^path=/ && !(value in has)) print
+      else if ($2 ~ /^linkpath=/ && !(value in leads)) print
+      else next
+      exit
+    }' "$temp/records") || exit 1
+  [ -z "$bad" ] || refuse "tar of this host does not understand a record of the archive ($bad); install GNU tar, or pack it with --format=gnu"
+}
 unpack_tar() {
   tar -tf - <"$tar" >"$temp/names" 2>"$temp/said" || fail "$archive: $(why)"
   [ -s "$temp/names" ] || fail "$archive: holds nothing"
@@ -78,33 +147,49 @@ unpack_tar() {
   bad=$(grep 'emoving leading' "$temp/said" | head -n 1)
   [ -z "$bad" ] || refuse "the archive holds names or links that lead outside ($bad)"
   check_long
+  check_records
   # -o: the files belong to who unpacks them
-  tar -xof - -C "$temp/new" <"$tar" 2>"$temp/said" || fail "$archive: $(why)"
+  within "$most" tar -xof - -C "$temp/new" <"$tar" 2>"$temp/said" || fail "$archive: $(why)"
+}
+# $total is what the entries of a zip say they become.
+check_total() {
+  case $total in
+    '' | *[!0-9]*) refuse "the archive does not say how large it becomes" ;;
+  esac
+  bad=$(awk -v total="$total" -v most="$most" 'BEGIN { if (total > most) print total }') || exit 1
+  [ -z "$bad" ] || refuse "the archive holds $much"
 }
 unpack_zip() {
   if command -v unzip >/dev/null 2>&1; then
-    most=0
+    worst=0
     if unzip -Z1 "$archive" >"$temp/names" 2>/dev/null; then
       # the real one, whose status 1 is a warning
-      most=1
+      worst=1
+      total=$(unzip -Zt "$archive" 2>/dev/null | sed -n 's/^[0-9]* files\{0,1\}, \([0-9]*\) bytes uncompressed.*/\1/p')
     else
       unzip -l "$archive" >"$temp/list" 2>"$temp/said" || fail "$archive: $(why)"
       sed -n 's/^ *[0-9][0-9]*  *[-0-9]* [0-9:]*   //p' "$temp/list" >"$temp/names" || exit 1
+      total=$(sed -n '$s/^ *\([0-9]*\) .*/\1/p' "$temp/list")
     fi
     check_names
-    unzip -q -o "$archive" -d "$temp/new" >"$temp/said" 2>&1 </dev/null
+    check_total
+    within "$total" unzip -q -o "$archive" -d "$temp/new" >"$temp/said" 2>&1 </dev/null
     status=$?
-    [ "$status" -le "$most" ] || fail "$archive: $(why)"
+    [ "$status" -le "$worst" ] || fail "$archive: $(why)"
     bad=$(grep 'emoving leading' "$temp/said" | head -n 1)
     [ -z "$bad" ] || refuse "the archive holds names that lead outside ($bad)"
   elif command -v python3 >/dev/null 2>&1; then
     python3 -c 'import sys, zipfile
-for entry in zipfile.ZipFile(sys.argv[1]).infolist():
+entries = zipfile.ZipFile(sys.argv[1]).infolist()
+print(sum(entry.file_size for entry in entries), file=open(sys.argv[2], "w"))
+for entry in entries:
     print(entry.filename)
     if entry.external_attr >> 28 not in (0, 4, 8):
         sys.exit("%r is a link or a device, and this host has no unzip" % entry.filename)
-' "$archive" >"$temp/names" 2>"$temp/said" || fail "$archive: $(why)"
+' "$archive" "$temp/total" >"$temp/names" 2>"$temp/said" || fail "$archive: $(why)"
     check_names
+    total=$(cat "$temp/total") || exit 1
+    check_total
     python3 -c 'import os, sys, zipfile
 archive = zipfile.ZipFile(sys.argv[1])
 for entry in archive.infolist():
@@ -198,26 +283,44 @@ strip_tree() {
   done
   [ -n "$(ls -A "$temp/new")" ] || refuse "nothing is left when so many directories are stripped"
 }
+# stand DIR (as of merge): goes there. No link was followed on the way, and none that comes later is: from there on
+# names have no directories.
+stand() {
+  cd -P "$to/$1" || exit 1
+  here=$(env pwd -P) || exit 1
+  [ "${here%/}/" = "${to%/}/$1" ] || fail "$to/$1 was changed while it was unpacked to: it leads to $here"
+}
+# meets DO WHY: what is there and what was packed do not go together
+meets() {
+  [ "$1" = no ] || fail "$2: it was changed while it was unpacked to, and some of the archive is there"
+  refuse "$2"
+}
 # merge DO DIR: each entry of DIR (a path in the tree that ends in a slash, or nothing) into $to; only looks unless DO is yes
 merge() {
+  stand "$2"
   for entry in "$temp/new/$2"* "$temp/new/$2".[!.]* "$temp/new/$2"..?*; do
     there "$entry" || continue
-    name=${entry#"$temp/new/"}
-    old=$to/$name
+    old=./${entry##*/}
+    name=$to/$2${entry##*/}
     if [ -d "$entry" ] && [ ! -L "$entry" ]; then
       if [ -L "$old" ]; then
-        refuse "$old is a symbolic link, and a directory in the archive"
+        meets "$1" "$name is a symbolic link, and a directory in the archive"
       elif [ -d "$old" ]; then
-        merge "$1" "$name/"
         continue
       elif [ -e "$old" ]; then
-        refuse "$old is a file, and a directory in the archive"
+        meets "$1" "$name is a file, and a directory in the archive"
       fi
     elif [ -d "$old" ] && [ ! -L "$old" ]; then
-      refuse "$old is a directory, and a file in the archive"
+      meets "$1" "$name is a directory, and a file in the archive"
     fi
     if [ "$1" = yes ]; then
       rename "$entry" "$old" || exit 1
+    fi
+  done
+  # what is left are directories that are there as well
+  for entry in "$temp/new/$2"* "$temp/new/$2".[!.]* "$temp/new/$2"..?*; do
+    if [ -d "$entry" ] && [ ! -L "$entry" ] && { [ "$1" = yes ] || [ -d "$to/$2${entry##*/}" ]; }; then
+      merge "$1" "$2${entry##*/}/"
     fi
   done
 }
@@ -226,7 +329,13 @@ merge() {
 [ -r "$archive" ] || fail "$archive: permission denied"
 if [ -d "$to" ]; then
   to=$(cd -P "$to" && pwd -P) || exit 1
-  make_temp "$to"
+  # Beside it, away from all who work in it; in it where that is another file system, or not ours to write.
+  beside=${to%/*}
+  if [ -w "$beside/" ] && [ "$(mount_point "$beside/")" = "$(mount_point "$to")" ]; then
+    make_temp "$beside"
+  else
+    make_temp "$to"
+  fi
 elif absent "$to"; then
   mkdir -p "${to%/*}/" || exit 1
   make_temp "${to%/*}"
@@ -234,13 +343,17 @@ else
   fail "$to is not a directory"
 fi
 mkdir "$temp/new" || exit 1
+bound
 tar=$temp/tar
 format=$(format_of)
 case $format in
   tar) tar=$archive ;;
   gzip | bzip2 | xz | zstd)
     need "$format"
-    "$format" -dc <"$archive" >"$tar" 2>"$temp/said" || fail "$archive: $(why)"
+    within "$most" "$format" -dc <"$archive" >"$tar" 2>"$temp/said" || {
+      [ "$(wc -c <"$tar")" -lt "$most" ] || refuse "the archive holds $much"
+      fail "$archive: $(why)"
+    }
     ;;
   zip) ;;
   *) fail "$archive is neither a tar (.gz, .bz2, .xz, .zst) nor a zip" ;;
@@ -264,6 +377,7 @@ cd / || exit 1
 if [ -d "$to" ]; then
   merge no ''
   merge yes ''
+  cd / || exit 1
 else
   touch "$temp/new"
   rename "$temp/new" "$to" || exit 1

@@ -137,6 +137,15 @@ impl SshConfig {
         answer
     }
 
+    /// The same without asking OpenSSH, which may run what the files say: nothing where only it can tell.
+    pub fn resolve_here(&self, host: &str) -> Option<Result<HostConfig, String>> {
+        if !is_host(host) {
+            return Some(self.resolve(host));
+        }
+        let found = apply(&self.blocks, host, &self.local_user);
+        (!found.ask).then(|| self.finish(host, found))
+    }
+
     fn finish(&self, host: &str, mut found: Found) -> Result<HostConfig, String> {
         let host_name = real_name(&found, host);
         let port = found.port.unwrap_or(22);

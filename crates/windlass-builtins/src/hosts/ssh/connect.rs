@@ -1,17 +1,15 @@
 //! Shakes hands with a host over a stream: its key is looked at, then we let ourselves in.
 
-use std::borrow::Cow;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Handle};
-use russh::keys::Algorithm;
-use russh::{Preferred, cipher};
+use russh::{AlgorithmKind, Preferred};
 use tokio::net::TcpStream;
 use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::ids::HostName;
 
+use super::algorithms;
 use super::host_key::{self, HostKey, Look};
 use super::known_hosts::KnownHosts;
 use crate::hosts::transport::Duplex;
@@ -20,16 +18,6 @@ use crate::hosts::transport::Duplex;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Questions without an answer after which the link is lost.
 const KEEPALIVES: usize = 3;
-
-/// Fast ones first: both ends have AES in hardware.
-const CIPHERS: &[cipher::Name] = &[
-    cipher::AES_128_GCM,
-    cipher::AES_256_GCM,
-    cipher::CHACHA20_POLY1305,
-    cipher::AES_128_CTR,
-    cipher::AES_192_CTR,
-    cipher::AES_256_CTR,
-];
 
 /// The name and port under which known_hosts has a host.
 pub(crate) struct Known {
@@ -91,38 +79,33 @@ pub(crate) async fn shake_hands(
     let handle = shaken.map_err(|e| {
         look.seen()
             .and_then(|seen| host_key::trouble(host, address, &seen))
-            .unwrap_or_else(|| {
-                let message = format!("{host}: {address} does not speak SSH with us: {e}");
-                HostError::new(HostErrorKind::Unreachable, message)
-            })
+            .unwrap_or_else(|| no_handshake(host, address, &e))
     });
     (handle, look)
 }
 
-/// Asks for a key that can be checked: a host shows one only.
-fn preferred(known: &Known) -> Preferred {
-    let usual = Preferred::default();
-    let mut keys: Vec<Algorithm> = known
-        .files
-        .algorithms(&known.name, known.port)
-        .iter()
-        .filter_map(|name| Algorithm::from_str(name).ok())
-        .filter(|algorithm| usual.key.contains(algorithm))
-        .collect();
-    for algorithm in usual.key.iter() {
-        if !keys.contains(algorithm) {
-            keys.push(algorithm.clone());
-        }
-    }
-    let certificates = if known.files.has_authority(&known.name, known.port) {
-        keys.clone()
-    } else {
-        Vec::new()
+/// Why hands were not shaken, before any key was seen.
+fn no_handshake(host: &HostName, address: &str, error: &russh::Error) -> HostError {
+    let why = match error {
+        russh::Error::NoCommonAlgo {
+            kind: AlgorithmKind::Key,
+            theirs,
+            ..
+        } => format!(
+            "{address} has only host keys of kinds that are not taken of an unknown host ({}): put its key into known_hosts \
+             yourself, after comparing it",
+            theirs.join(", ")
+        ),
+        other => format!("{address} does not speak SSH with us: {other}"),
     };
-    Preferred {
-        key: Cow::Owned(keys),
-        host_key_certificates: Cow::Owned(certificates),
-        cipher: Cow::Borrowed(CIPHERS),
-        ..usual
-    }
+    HostError::new(HostErrorKind::Unreachable, format!("{host}: {why}"))
+}
+
+/// What is offered to this host.
+fn preferred(known: &Known) -> Preferred {
+    let (files, name, port) = (&known.files, &known.name, known.port);
+    algorithms::offered(
+        &files.algorithms(name, port),
+        files.has_authority(name, port),
+    )
 }

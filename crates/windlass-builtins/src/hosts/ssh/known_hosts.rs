@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use russh::keys::ssh_key::certificate::CertType;
-use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
+use russh::keys::{Algorithm, Certificate, HashAlg};
 
 use super::config::pattern::any_matches;
 use line::{HashedName, Line, Mark, Names};
 
+pub use russh::keys::PublicKey;
 pub use write::{append, line_for, replace};
 
 /// Bytes of one file.

@@ -1,5 +1,6 @@
 //! Hosts over SSH, in this process: one connection for each (host, port, user), shared by all that talk to it.
 
+mod algorithms;
 mod auth;
 pub mod config;
 mod connect;

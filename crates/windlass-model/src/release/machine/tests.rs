@@ -154,6 +154,47 @@ fn a_build_is_tried_three_times() {
 }
 
 #[test]
+fn what_an_agent_had_that_began_anew_is_lost_at_once() {
+    let who: AgentName = name("i1");
+    let kind = AgentKind::Installer;
+    let mut whole = planned(&[("i1", 1), ("i2", 1)]);
+    let other = begin(&mut whole, "i2", "i2", 0).unwrap();
+    // Given, and not begun: nobody else waits for the end of the lease.
+    lease(&mut whole, &name("i1"), (kind, &who, "a"), 0, LEASE).unwrap();
+    lost(&mut whole, &name("i1"), &who, 1, 1).unwrap();
+    assert_eq!(whole.jobs[0].state, JobState::Queued);
+    // Begun: unknown, and nothing that is given anew is meant by a report of long ago.
+    let epoch = begin(&mut whole, "i1", "i1", 2).unwrap();
+    let late = lost(&mut whole, &name("i1"), &who, 1, 3);
+    assert_eq!(late, Err(Refusal::Superseded));
+    assert_eq!(whole.jobs[0].state, JobState::Started);
+    lost(&mut whole, &name("i1"), &who, epoch, 4).unwrap();
+    assert_eq!(whole.jobs[0].state, JobState::Unknown);
+    let again = lost(&mut whole, &name("i1"), &who, epoch, 5);
+    assert_eq!(again, Ok(Vec::new()));
+    // Whatever the time is, others keep what they have.
+    lost(&mut whole, &name("i1"), &who, epoch, LEASE * 9).unwrap();
+    assert_eq!(whole.jobs[1].state, JobState::Started);
+    installed(
+        &mut whole,
+        &name("i2"),
+        (&name("i2"), "a"),
+        other,
+        Vec::new(),
+        6,
+    )
+    .unwrap();
+    assert_eq!(whole.transaction.status(), Status::Unknown);
+
+    let mut whole = building();
+    let one: AgentName = name("one");
+    let epoch = begin(&mut whole, "b", "one", 0).unwrap();
+    lost(&mut whole, &name("b"), &one, epoch, 1).unwrap();
+    assert_eq!(whole.jobs[0].state, JobState::Queued);
+    begin(&mut whole, "b", "two", 2).unwrap();
+}
+
+#[test]
 fn a_lost_installer_leaves_the_unknown_until_it_is_settled() {
     let mut whole = planned(&[("i1", 1), ("i2", 2)]);
     begin(&mut whole, "i1", "i1", 0).unwrap();

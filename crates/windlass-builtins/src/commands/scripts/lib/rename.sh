@@ -1,6 +1,8 @@
+mv_knows=
 # rename FROM TO: in one file system; a file or link at TO is replaced, a link never followed.
 rename() {
-  if mv --help 2>&1 | grep -q -e '-T'; then
+  [ -n "$mv_knows" ] || mv_knows=$(mv --help 2>&1 | grep -c -e '-T')
+  if [ "$mv_knows" -gt 0 ]; then
     # busybox does not put a file in the place of a link to a directory
     if [ -L "$2" ] && [ -d "$2" ] && [ ! -L "$1" ] && [ ! -d "$1" ]; then
       mv -fT "$1" "$2" 2>/dev/null && return
