@@ -50,7 +50,6 @@ fn credential_of(register: &Register, shown: Option<&str>) -> AppResult<(String,
 /// What routing knows of an agent.
 fn known(agent: AgentRecord) -> Known {
     Known {
-        kind: agent.kind,
         name: agent.name,
         draining: agent.state == AgentState::Draining,
         advertisement: agent.advertisement,
@@ -254,6 +253,8 @@ impl App {
     pub async fn remove_agent(&self, kind: AgentKind, name: &AgentName) -> AppResult<bool> {
         let removed = self.store().remove(kind, name).await?;
         if removed {
+            // Its poll, which waits for work, is told at once.
+            self.inner.wake.agent(kind, name);
             self.log(Level::Info, &format!("{} {name} removed", kind.as_str()));
         }
         Ok(removed)
