@@ -17,7 +17,8 @@ PYTHON = {
     "fabric": ["fabric==3.2.3"],
     "asyncssh": ["asyncssh==2.24.1"],
 }
-DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "nginx": "nginx-light", "curl": "curl", "tar": "tar", "xargs": "findutils"}
+DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "nginx": "nginx-light", "curl": "curl", "tar": "tar", "xargs": "findutils",
+          "wrk": "wrk", "psql": "postgresql"}
 
 
 def find(program):
@@ -57,7 +58,7 @@ def cargo():
 
 def build():
     """Windlass, and what it is measured beside."""
-    subprocess.run([*cargo(), "build", "--release", "--workspace", "--bin", "windlass"], cwd=ROOT, check=True)
+    subprocess.run([*cargo(), "build", "--release", "--workspace", "--bin", "windlass", "--bin", "windlass-bench-load"], cwd=ROOT, check=True)
     reference = ROOT / "bench" / "reference"
     target = TARGET / "reference"
     subprocess.run([*cargo(), "build", "--release", "--locked", "--target-dir", target], cwd=reference, check=True)
@@ -65,6 +66,11 @@ def build():
 
 def windlass():
     return ROOT / "target" / "release" / "windlass"
+
+
+def load():
+    """What the release system and the executor are loaded with."""
+    return ROOT / "target" / "release" / "windlass-bench-load"
 
 
 def reference(name):

@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
 fn found(data: &[u8]) -> Option<Vec<Option<HostConfig>>> {
     let file = crate::file("ssh_config", data);
     match SshConfig::load(Some(&file), Some(crate::scratch()), "me") {
-        Ok(config) => Some(HOSTS.map(|host| config.resolve_here(host)?.ok()).into()),
+        Ok(config) => Some(HOSTS.map(|host| config.resolve_at_once(host)?.ok()).into()),
         Err(faults) => {
             assert!(!faults.to_string().is_empty());
             None

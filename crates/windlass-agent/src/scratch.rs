@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// Where the directories of jobs lie in the work directory of an agent. Nothing else may lie there.
 const FOLDER: &str = "jobs";
+/// Folders of the work directory in which nothing is of any use once its job has ended: directories of jobs, what was fetched for
+/// them, their logs on the way to the manager.
+const SWEPT: [&str; 3] = [FOLDER, "resources", "logs"];
 
 /// A directory that is removed, with all that is in it, when this is dropped. Only its owner may look into it.
 #[derive(Debug)]
@@ -39,7 +42,13 @@ impl Drop for Scratch {
 /// Removes what jobs left in an agent's work directory; to be called when it starts, before its first job. Gives what could not be removed,
 /// and why.
 pub fn sweep(work: &Path) -> Vec<(PathBuf, io::Error)> {
-    let folder = work.join(FOLDER);
+    SWEPT
+        .iter()
+        .flat_map(|folder| empty(work.join(folder)))
+        .collect()
+}
+
+fn empty(folder: PathBuf) -> Vec<(PathBuf, io::Error)> {
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Vec::new(),
@@ -123,8 +132,12 @@ mod tests {
         fs::write(crashed.path().join("file"), "x").unwrap();
         let left = crashed.path().to_owned();
         std::mem::forget(crashed);
+        let fetched = work.path().join("resources/b");
+        fs::create_dir_all(&fetched).unwrap();
+        fs::create_dir(work.path().join("state")).unwrap();
         assert!(sweep(work.path()).is_empty());
-        assert!(!left.exists());
+        assert!(!left.exists() && !fetched.exists());
+        assert!(work.path().join("state").exists());
         assert!(sweep(&work.path().join("absent")).is_empty());
     }
 }

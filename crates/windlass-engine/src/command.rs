@@ -4,6 +4,7 @@
 //! it, and asks again with the replies. So a plan can be printed, compared and tested without a host.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -179,9 +180,9 @@ pub struct InitContext<'a> {
     /// The text that it stands in.
     pub source: Option<&'a Arc<Source>>,
     /// `stage "Upload", task 1.2.1 (upload)`.
-    pub place: &'a str,
+    pub place: &'a (dyn Display + Sync),
     /// `stages[1].tasks[2][1]`: the path of the task.
-    pub path: &'a str,
+    pub path: &'a (dyn Display + Sync),
     /// Where relative local paths start, and where user plugins lie.
     pub base: &'a Path,
     /// SHA-256 that a plan pinned, by local path.
@@ -193,7 +194,7 @@ impl InitContext<'_> {
     pub fn wrong(&self, argument: &str, message: impl Into<String>) -> Diagnostic {
         let diagnostic = Diagnostic::error(message)
             .key(format!("{}.{argument}", self.path))
-            .task(self.place);
+            .task(self.place.to_string());
         let span = self
             .task
             .args
@@ -292,32 +293,36 @@ impl<K: CommandKind> AnyCommandKind for Typed<K> {
     }
 }
 
+/// A command as messages name it.
+struct Named<'a>(&'a str);
+
+impl Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "command `{}`", self.0)
+    }
+}
+
 /// Checks a task's arguments against the shape of its command: all faults at once.
 pub fn check_shape(shape: &Shape, name: &str, cx: &InitContext<'_>) -> Result<(), Diagnostics> {
     let whole = Node {
         span: cx.task.span,
         value: tree::Value::Null,
     };
-    let of = format!("command `{name}`");
     let place = Where {
         source: cx.source,
-        path: cx.path,
-        task: Some(cx.place),
-        of: &of,
+        path: &cx.path,
+        task: Some(&cx.place),
+        of: &Named(name),
         whole: &whole,
     };
     shape.check(&cx.task.args, &place).or(())
 }
 
 fn decode_args<T: DeserializeOwned>(args: &Map, cx: &InitContext<'_>) -> Result<T, Diagnostics> {
-    let node = Node {
-        span: cx.task.span,
-        value: tree::Value::Map(args.clone()),
-    };
-    tree::decode(&node).map_err(|e| {
+    tree::decode_map(args, cx.task.span).map_err(|e| {
         let diagnostic = Diagnostic::error(e.message)
             .key(format!("{}.{}", cx.path, e.path))
-            .task(cx.place);
+            .task(cx.place.to_string());
         match cx.source {
             Some(source) => diagnostic.at(source, e.span),
             None => diagnostic,

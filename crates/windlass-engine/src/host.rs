@@ -33,9 +33,19 @@ pub trait Hosts: Send + Sync {
         Vec::new()
     }
 
+    /// The same hosts, which tell `begun` of every process group that they begin on the machine that Windlass runs on; none where
+    /// they begin none there.
+    fn telling(&self, begun: Begun) -> Option<Arc<dyn Hosts>> {
+        let _ = begun;
+        None
+    }
+
     /// Closes every connection, waiting at most a few seconds.
     async fn close(&self);
 }
+
+/// Is told the number of a process group before anything is done in it; when it fails nothing is. It must not block for long.
+pub type Begun = Arc<dyn Fn(u32) -> std::io::Result<()> + Send + Sync>;
 
 /// A task's steps, sent together.
 #[derive(Clone, Debug)]
@@ -137,7 +147,7 @@ pub trait Conversation: Send + Sync {
         Ok(Kept::Nothing)
     }
 
-    /// Removes what the host keeps of a run, for `keep.user`, and what other runs left there long ago.
+    /// Removes what the host keeps of a run, for `keep.user`, and what other runs left there long ago. Nothing may be in flight.
     async fn forget(&mut self, _keep: &Keep) -> Result<(), HostError> {
         Ok(())
     }
@@ -146,7 +156,7 @@ pub trait Conversation: Send + Sync {
     /// gone or cannot be reached.
     async fn kill(&mut self);
 
-    /// Ends an idle conversation.
+    /// Ends an idle conversation. What it has open on the host ends after that.
     async fn close(self: Box<Self>);
 }
 

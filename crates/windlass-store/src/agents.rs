@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use windlass_model::release::{Advertisement, AgentKind, AgentName, Micros};
+use windlass_model::release::{Advertisement, AgentKind, AgentName, Environment, Micros, Project};
 
 use crate::error::StoreError;
 use crate::fresh;
@@ -110,16 +110,8 @@ impl Store {
         let sql = format!("SELECT {COLUMNS} FROM agent ORDER BY kind, name");
         let agents = session.rows(&sql, Vec::new()).await?;
         let sql = "SELECT agent, project, env, target FROM advert";
-        let mut adverts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-        for row in session.rows(sql, Vec::new()).await? {
-            adverts.entry(row.text("agent")?).or_default().push(row);
-        }
-        let mut records = Vec::with_capacity(agents.len());
-        for row in &agents {
-            let own = adverts.remove(&row.text("id")?).unwrap_or_default();
-            records.push(record(row, &own)?);
-        }
-        Ok(records)
+        let adverts = session.rows(sql, Vec::new()).await?;
+        records(&agents, adverts)
     }
 
     /// An agent.
@@ -132,14 +124,49 @@ impl Store {
         read(&mut session, kind, name).await
     }
 
-    /// An agent was heard of. Gives false where it is none.
-    pub async fn seen(&self, kind: AgentKind, name: &AgentName) -> Result<bool, StoreError> {
+    /// One of the agents that advertise a project, if there is any; what else it advertises is left out.
+    pub async fn builder(&self, project: &Project) -> Result<Option<AgentRecord>, StoreError> {
+        let mut session = self.database.session().await?;
+        let sql = "SELECT agent, project, env, target FROM advert WHERE project = ? LIMIT 1";
+        let Some(advert) = session.row(sql, values![project]).await? else {
+            return Ok(None);
+        };
+        let sql = format!("SELECT {COLUMNS} FROM agent WHERE id = ?");
+        let agent = session.row(&sql, values![advert.text("agent")?]).await?;
+        agent.map(|row| record(&row, &[advert])).transpose()
+    }
+
+    /// The agents that advertise an environment, ordered by name; what they advertise elsewhere is left out.
+    pub async fn installers(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<AgentRecord>, StoreError> {
+        let mut session = self.database.session().await?;
+        // an environment has a row of its own, without a target
+        let sql = format!(
+            "SELECT {COLUMNS} FROM advert JOIN agent ON agent.id = advert.agent \
+             WHERE advert.env = ? AND advert.target = '' ORDER BY name"
+        );
+        let agents = session.rows(&sql, values![environment]).await?;
+        let sql = "SELECT agent, project, env, target FROM advert WHERE env = ?";
+        let adverts = session.rows(sql, values![environment]).await?;
+        records(&agents, adverts)
+    }
+
+    /// An agent's process was heard of. Gives false where it is not the newest of that agent.
+    pub async fn seen(
+        &self,
+        kind: AgentKind,
+        name: &AgentName,
+        incarnation: &str,
+    ) -> Result<bool, StoreError> {
+        let who = (kind, name.clone(), incarnation.to_owned());
         self.database
-            .write((kind, name.clone()), |(kind, name), session| {
+            .write(who, |(kind, name, incarnation), session| {
                 Box::pin(async move {
                     let now = session.now().await?;
-                    let sql = "UPDATE agent SET seen_at = ? WHERE kind = ? AND name = ?";
-                    let values = values![now, kind.as_str(), &*name];
+                    let sql = "UPDATE agent SET seen_at = ? WHERE kind = ? AND name = ? AND incarnation = ?";
+                    let values = values![now, kind.as_str(), &*name, &*incarnation];
                     Ok::<_, StoreError>(session.execute(sql, values).await? > 0)
                 })
             })
@@ -282,6 +309,20 @@ async fn read(
     let sql = "SELECT agent, project, env, target FROM advert WHERE agent = ?";
     let adverts = session.rows(sql, values![&row.text("id")?]).await?;
     record(&row, &adverts).map(Some)
+}
+
+/// Agents with what they advertise.
+fn records(agents: &[Row], adverts: Vec<Row>) -> Result<Vec<AgentRecord>, StoreError> {
+    let mut of: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in adverts {
+        of.entry(row.text("agent")?).or_default().push(row);
+    }
+    let mut records = Vec::with_capacity(agents.len());
+    for row in agents {
+        let own = of.remove(&row.text("id")?).unwrap_or_default();
+        records.push(record(row, &own)?);
+    }
+    Ok(records)
 }
 
 fn record(row: &Row, adverts: &[Row]) -> Result<AgentRecord, StoreError> {

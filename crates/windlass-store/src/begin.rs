@@ -13,13 +13,16 @@ use crate::change;
 use crate::error::{ChangeError, StoreError};
 use crate::fresh;
 use crate::rows;
-use crate::sql::Session;
 use crate::sql::dialect::insert;
 use crate::sql::value::values;
+use crate::sql::{Session, Value};
 use crate::store::Store;
 
 /// How long a request whose answer was not delivered counts as the same when it comes again, in microseconds.
 const REPEATED_WITHIN: i64 = 15 * 60 * 1_000_000;
+
+/// Answers that one statement writes down at most.
+const ANSWERED: usize = 64;
 
 /// A transaction that is to be. Ids, number and times are the store's.
 #[derive(Clone, Debug)]
@@ -84,32 +87,44 @@ impl Store {
     /// Makes a transaction, with its build and its history, at once. Numbers only grow, in the order in which transactions
     /// become visible, and have no gaps. It may be called again after any failure when it has a `request_key`.
     pub async fn begin(&self, new: NewTransaction) -> Result<Begun, ChangeError> {
-        self.database
-            .write(new, |new, session| Box::pin(begin(new, session)))
-            .await
+        let begun = self
+            .database
+            .write_in_turn(new, |new, session| Box::pin(begin(new, session)))
+            .await?;
+        begun.await
     }
 
-    /// The answer to the request was delivered: the same request is a new one from now on.
-    pub async fn answered(&self, id: &TransactionId) -> Result<(), StoreError> {
+    /// The answers to requests were delivered: the same request is a new one for every [`Store::begin`] that is called after this
+    /// returns. Awaiting what it gives, which must not be dropped before, tells that this is on the disk.
+    pub async fn answered(
+        &self,
+        ids: Vec<TransactionId>,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + Send + use<>, StoreError> {
         self.database
-            .write(id.clone(), |id, session| Box::pin(answered(id, session)))
+            .write_in_turn(ids, |ids, session| Box::pin(answered(ids, session)))
             .await
     }
 }
 
-async fn answered(id: &TransactionId, session: &mut Session) -> Result<(), StoreError> {
+async fn answered(ids: &[TransactionId], session: &mut Session) -> Result<(), StoreError> {
     let now = session.now().await?;
-    let sql =
-        "UPDATE tx SET fingerprint = NULL, answered_at = ? WHERE id = ? AND answered_at IS NULL";
-    session.execute(sql, values![now, id]).await?;
+    for ids in ids.chunks(ANSWERED) {
+        let places = vec!["?"; ids.len()].join(", ");
+        let sql = format!(
+            "UPDATE tx SET fingerprint = NULL, answered_at = ? WHERE answered_at IS NULL AND id IN ({places})"
+        );
+        let mut values = values![now];
+        values.extend(ids.iter().map(Value::from));
+        session.execute(&sql, values).await?;
+    }
     Ok(())
 }
 
 async fn begin(new: &mut NewTransaction, session: &mut Session) -> Result<Begun, ChangeError> {
     // whoever has this row is the only one who begins
-    let row = session.row("SELECT sequence FROM meta {lock}", Vec::new());
-    let sequence = row.await?.map_or(Ok(0), |row| row.int("sequence"))? + 1;
-    let now = session.now().await?;
+    let row = session.row_and_now("sequence", "FROM meta {lock}").await?;
+    let (row, now) = row.ok_or_else(|| StoreError::Corrupt("meta has no row".into()))?;
+    let sequence = row.int("sequence")? + 1;
     let keys = [&new.request_key, &new.fingerprint].map(|key| key.as_deref().map(hashed));
     let [request_key, fingerprint] = &keys;
     if let Some(known) = known(session, request_key, fingerprint, now).await? {
@@ -185,7 +200,7 @@ async fn begin(new: &mut NewTransaction, session: &mut Session) -> Result<Begun,
         &t.why,
         t.created_at,
         t.ended_at,
-        0_i64,
+        change::entries(&new.effects),
     ];
     session
         .execute(&insert("tx", &columns, &[]), values)

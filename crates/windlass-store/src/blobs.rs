@@ -4,19 +4,20 @@
 //! The disk is written outside of the async tasks; nothing is ever whole in memory.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Take, Write};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 use windlass_model::release::Digest;
 
 use crate::files::{FileError, blocking, fault, lock, sync_folder};
 
-/// Bytes that are read from the disk at once.
+/// Bytes of an upload that are read from the disk at once.
 const CHUNK: usize = 1 << 20;
+/// Bytes that a reader gives at once at most.
+const PIECE: u64 = 256 << 10;
 
 /// The blobs of a folder. A cheap handle; several processes may use one folder.
 #[derive(Clone, Debug)]
@@ -26,7 +27,32 @@ pub struct Blobs {
 }
 
 /// The bytes of a blob, as they come from the disk.
-pub type BlobReader = Take<tokio::fs::File>;
+#[derive(Debug)]
+pub struct BlobReader {
+    /// None once a piece was not awaited to its end.
+    bytes: Option<Take<File>>,
+    path: PathBuf,
+}
+
+impl BlobReader {
+    /// The next bytes, 256 KiB at most; none at the end. After a failure, and when it was not awaited to its end, the blob is to
+    /// be opened again.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, FileError> {
+        let gone = || FileError::Io("the reading failed before: open it again".into());
+        let mut bytes = self.bytes.take().ok_or_else(gone)?;
+        let path = self.path.clone();
+        let (bytes, piece) = blocking(move || {
+            let left = usize::try_from(bytes.limit().min(PIECE)).unwrap_or_default();
+            let mut piece = Vec::with_capacity(left);
+            let read = bytes.by_ref().take(PIECE).read_to_end(&mut piece);
+            read.map_err(|e| fault(&path, &e))?;
+            Ok((bytes, piece))
+        })
+        .await?;
+        self.bytes = Some(bytes);
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+}
 
 impl Blobs {
     /// The blobs of a folder, which is made when it is missing. `limit`: bytes of a blob at most.
@@ -99,16 +125,16 @@ impl Blobs {
         range: Option<Range<u64>>,
     ) -> Result<BlobReader, FileError> {
         let path = self.path(digest);
-        let opened = async {
-            let mut file = tokio::fs::File::open(&path).await?;
-            file.set_max_buf_size(CHUNK);
-            let range = range.unwrap_or(0..u64::MAX);
-            if range.start > 0 {
-                file.seek(io::SeekFrom::Start(range.start)).await?;
-            }
-            Ok(file.take(range.end.saturating_sub(range.start)))
-        };
-        opened.await.map_err(|e: io::Error| fault(&path, &e))
+        blocking(move || {
+            let wrong = |e: io::Error| fault(&path, &e);
+            let mut file = File::open(&path).map_err(wrong)?;
+            let length = file.metadata().map_err(wrong)?.len();
+            let range = range.unwrap_or(0..length);
+            let start = file.seek(io::SeekFrom::Start(range.start)).map_err(wrong)?;
+            let bytes = Some(file.take(range.end.min(length).saturating_sub(start)));
+            Ok(BlobReader { bytes, path })
+        })
+        .await
     }
 
     /// Removes a blob; gives false where it is not there. Whoever reads it reads on.
@@ -270,15 +296,24 @@ impl Upload {
                     found,
                 });
             }
-            part.file.sync_all().map_err(|e| fault(&part.path, &e))?;
-            if !self.folder.is_dir() {
-                fs::create_dir_all(&self.folder).map_err(|e| fault(&self.folder, &e))?;
-                if let Some(root) = self.folder.parent() {
-                    sync_folder(root)?;
-                }
+            if let Err(e) = part.file.sync_all() {
+                // What the disk did not take stays readable, and a second sync would pass: it is to be sent again.
+                let _ = fs::remove_file(&part.path);
+                return Err(fault(&part.path, &e));
             }
+            fs::create_dir_all(&self.folder).map_err(|e| fault(&self.folder, &e))?;
+            if let Some(root) = self.folder.parent() {
+                // Also where the folder is there: making its name durable may have failed before.
+                sync_folder(root)?;
+            }
+            let was_there = self.whole.exists();
             fs::rename(&part.path, &self.whole).map_err(|e| fault(&self.whole, &e))?;
-            sync_folder(&self.folder)?;
+            sync_folder(&self.folder).inspect_err(|_| {
+                // Nobody may find what a power cut could take away.
+                if !was_there {
+                    let _ = fs::remove_file(&self.whole);
+                }
+            })?;
             Ok(part.offset)
         })
         .await

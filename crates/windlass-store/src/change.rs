@@ -50,8 +50,9 @@ where
     let now = session.now().await?;
     let mut after = before.clone();
     let (value, told) = change(&mut after, now)?;
-    if after.transaction != before.transaction {
-        update_transaction(session, &after.transaction).await?;
+    let all = entries + self::entries(&told);
+    if after.transaction != before.transaction || all != entries {
+        update_transaction(session, &after.transaction, all).await?;
     }
     for job in &before.jobs {
         match after.job(&job.id) {
@@ -68,9 +69,21 @@ where
     Ok(value)
 }
 
-async fn update_transaction(session: &mut Session, t: &Transaction) -> Result<(), StoreError> {
+/// How many entries of the history there are among effects.
+pub(crate) fn entries(effects: &[Effect]) -> i64 {
+    let entries = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::History { .. }));
+    i64::try_from(entries.count()).unwrap_or(i64::MAX)
+}
+
+async fn update_transaction(
+    session: &mut Session,
+    t: &Transaction,
+    entries: i64,
+) -> Result<(), StoreError> {
     let sql = "UPDATE tx SET phase = ?, end_state = ?, installs = ?, release_id = ?, wave = ?, max_failures = ?, \
-               cancelled = ?, why = ?, ended_at = ? WHERE id = ?";
+               cancelled = ?, why = ?, ended_at = ?, entries = ? WHERE id = ?";
     let values = values![
         t.phase.as_str(),
         t.end.map(|end| end.as_str()),
@@ -81,6 +94,7 @@ async fn update_transaction(session: &mut Session, t: &Transaction) -> Result<()
         t.cancelled,
         &t.why,
         t.ended_at,
+        entries,
         &t.id,
     ];
     session.execute(sql, values).await.map(drop)
@@ -146,7 +160,7 @@ pub(crate) async fn insert_jobs(
     Ok(())
 }
 
-/// Does the effects of a change; the history has `entries` already.
+/// Does the effects of a change; the history has `entries` before them, and the row of the transaction tells how many then.
 pub(crate) async fn effects(
     session: &mut Session,
     transaction: &Transaction,
@@ -185,10 +199,6 @@ pub(crate) async fn effects(
                 session.execute(sql, values![id]).await?;
             }
         }
-    }
-    if last > entries {
-        let sql = "UPDATE tx SET entries = ? WHERE id = ?";
-        session.execute(sql, values![last, id]).await?;
     }
     Ok(())
 }

@@ -91,9 +91,11 @@ impl Store {
 
     /// Transactions with a lease that ran out, or a job that nobody began in time: those that a tick changes. Oldest first.
     pub async fn due(&self, now: Micros) -> Result<Vec<TransactionId>, StoreError> {
-        let sql = "SELECT DISTINCT t.id, t.seq FROM job j JOIN tx t ON t.id = j.tx \
-                   WHERE (j.state IN ('leased', 'started') AND j.lease_until < ?) \
-                   OR (j.state IN ('queued', 'leased') AND j.deadline < ? AND j.wave <= t.wave) ORDER BY t.seq";
+        // two questions, so that each has its index
+        let sql = "SELECT t.id, t.seq FROM job j JOIN tx t ON t.id = j.tx \
+                   WHERE j.state IN ('leased', 'started') AND j.lease_until < ? \
+                   UNION SELECT t.id, t.seq FROM job j JOIN tx t ON t.id = j.tx \
+                   WHERE j.state IN ('queued', 'leased') AND j.deadline < ? AND j.wave <= t.wave ORDER BY seq";
         let mut session = self.database.session().await?;
         let rows = session.rows(sql, values![now, now]).await?;
         rows.iter().map(|row| row.name("id")).collect()

@@ -16,6 +16,9 @@ mod fresh;
 mod installed;
 mod jobs;
 mod logs;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod plans;
 mod queries;
 mod releases;
 mod rows;

@@ -14,7 +14,15 @@ const META: &str = "CREATE TABLE IF NOT EXISTS meta (only_row {int} PRIMARY KEY,
     schema_number {int} NOT NULL, sequence {int} NOT NULL) {engine}";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: &[&[&str]] = &[FIRST];
+const STEPS: &[&[&str]] = &[FIRST, SECOND];
+
+/// What is asked for often is found by an index, however much there is.
+const SECOND: &[&str] = &[
+    "CREATE INDEX IF NOT EXISTS job_deadline ON job (state, deadline)",
+    "CREATE INDEX IF NOT EXISTS advert_project ON advert (project)",
+    "CREATE INDEX IF NOT EXISTS advert_env ON advert (env, target)",
+    "CREATE INDEX IF NOT EXISTS installed_agent ON installed (agent, env, target)",
+];
 
 const FIRST: &[&str] = &[
     // fingerprint: of a request whose answer may not have been delivered yet

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt;
 use windlass_model::release::{Digest, JobId};
 use windlass_store::{Appended, Blobs, FileError, Logs};
 
@@ -21,7 +20,9 @@ fn bytes(n: usize) -> Vec<u8> {
 async fn read(blobs: &Blobs, digest: &Digest, range: Option<std::ops::Range<u64>>) -> Vec<u8> {
     let mut read = Vec::new();
     let mut reader = blobs.open(digest, range).await.unwrap();
-    reader.read_to_end(&mut read).await.unwrap();
+    while let Some(piece) = reader.next().await.unwrap() {
+        read.extend(piece);
+    }
     read
 }
 

@@ -1,7 +1,8 @@
 //! Throw-away database servers on free ports of 127.0.0.1, in temporary directories.
 //!
-//! Neither PostgreSQL nor MariaDB runs as root: then a user who is made for this runs them. Durability is off: they are for
-//! tests, and start in a second or two. A server ends when it is dropped, or when the thread that started it does.
+//! Neither PostgreSQL nor MariaDB runs as root: then a user who is made for this runs them. Nothing is synced: they are for
+//! tests, and start in a second or two. What they acknowledge outlives their processes all the same, though not the machine. A
+//! server ends when it is dropped, or when the thread that started it does.
 
 use std::fs::{self, File};
 use std::io;
@@ -86,6 +87,36 @@ impl Server {
         ))
     }
 
+    /// Ends all of its processes as a crash does.
+    pub fn kill(&mut self) -> io::Result<()> {
+        let server = self.child.id();
+        // PostgreSQL's have groups of their own
+        let mut all = children(server)?;
+        all.insert(0, server);
+        for process in all {
+            // one that has ended by itself is no fault
+            let _ = output(Command::new("kill").args(["-KILL", &process.to_string()]));
+        }
+        self.child.wait().map(drop)
+    }
+
+    /// Starts it again where it was, after [`Server::kill`], and waits until it answers.
+    pub fn start_again(&mut self) -> io::Result<()> {
+        let mut last = io::Error::other("it was not tried");
+        for _ in 0..10 {
+            match run(self.kind, self.directory.path(), self.port) {
+                Ok(child) => {
+                    self.child = child;
+                    return Ok(());
+                }
+                // what is left of the old one holds its memory for some moments more
+                Err(error) => last = error,
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Err(last)
+    }
+
     /// Has a statement done by the server's own client.
     pub fn say(&self, statement: &str) -> io::Result<String> {
         client(self.kind, self.directory.path(), self.port, statement)
@@ -108,9 +139,28 @@ impl Drop for Server {
     }
 }
 
+/// The processes that a process has started and that live.
+fn children(of: u32) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let name = entry.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let parent = fields.split_whitespace().nth(1);
+        if parent.is_some_and(|parent| parent == of.to_string()) {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}
+
 /// Starts a server and waits until it answers.
 fn run(kind: Kind, home: &Path, port: u16) -> io::Result<Child> {
-    let log = File::create(home.join("log"))?;
+    let mut options = File::options();
+    let log = options.create(true).append(true).open(home.join("log"))?;
     let mut command = serve(kind, home, port)?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?);
     let mut child = command.stderr(log).spawn()?;
@@ -202,7 +252,6 @@ fn serve(kind: Kind, home: &Path, port: u16) -> io::Result<Command> {
                 format!("port={port}"),
                 format!("unix_socket_directories={}", home.display()),
                 "fsync=off".into(),
-                "synchronous_commit=off".into(),
                 "full_page_writes=off".into(),
             ] {
                 command.args(["-c", &setting]);
@@ -217,7 +266,7 @@ fn serve(kind: Kind, home: &Path, port: u16) -> io::Result<Command> {
                 .arg(format!("--datadir={}", data.display()))
                 .arg(format!("--socket={}", home.join("socket").display()))
                 .arg(format!("--pid-file={}", home.join("pid").display()))
-                .args(["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0"]);
+                .args(["--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"]);
             command
         }
     };

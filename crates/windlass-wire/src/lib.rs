@@ -3,6 +3,7 @@
 pub mod agent;
 mod bounded;
 pub mod connection;
+mod received;
 pub mod release_file;
 pub mod rest;
 pub mod xmlrpc;

@@ -1,13 +1,22 @@
 //! Data goes to standard output, the rest to standard error. The only place that writes to either.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use crate::ending::Ending;
 
 /// Prints data. A reader that went away (`windlass ... | head`) is no fault.
 pub(crate) fn print(text: &str) -> Result<(), Ending> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    print_by(|out| out.write_all(text.as_bytes()))
+}
+
+/// Prints data as it is made.
+pub(crate) fn print_by(
+    make: impl FnOnce(&mut BufWriter<io::StdoutLock<'_>>) -> io::Result<()>,
+) -> Result<(), Ending> {
+    let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    match make(&mut out).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(Ending::own("what is printed", e)),
         done => done.map_err(|e| Ending::own("standard output", e)),
     }
 }

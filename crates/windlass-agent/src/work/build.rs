@@ -10,7 +10,7 @@ use windlass_model::release::index::FORMAT;
 use windlass_model::release::request::Refused;
 use windlass_model::release::work::BUILD_KEY;
 use windlass_model::release::{
-    BuildFacts, BuildSpec, Index, Request, Selector, TargetName, Version, Wanted,
+    BuildFacts, BuildSpec, Epoch, Index, JobId, Request, Selector, TargetName, Version, Wanted,
 };
 use windlass_model::step::Level;
 use windlass_model::tasklist::{Job as TaskJob, Stage, Task};
@@ -96,8 +96,17 @@ async fn in_scratch(
     let name = job.run.as_str().to_owned();
     let scratch = Scratch::new(&tools.work, &name)
         .map_err(|e| Failure::own("the directory of the job cannot be made", e))?;
-    let runner = Runner::start(tools, job, scratch.path()).await;
-    let done = run(work, tools, &request, &runner, (scratch.path(), gives)).await;
+    let lease = (job.id.clone(), job.epoch);
+    let runner = Runner::start(tools, job, scratch.path()).await?;
+    let done = run(
+        work,
+        tools,
+        &request,
+        &runner,
+        lease,
+        (scratch.path(), gives),
+    )
+    .await;
     if let Err(failure) = &done {
         runner.say(Level::Error, COMPONENT, &failure.message);
     }
@@ -117,10 +126,13 @@ async fn run(
     tools: &Tools,
     request: &Request,
     runner: &Runner<'_>,
+    (job, epoch): (JobId, Epoch),
     (directory, gives): (&Path, Gives),
 ) -> Result<Option<Release>, Failure> {
     let facts = BuildFacts {
         transaction: work.spec.transaction.clone(),
+        job,
+        epoch,
         project: work.spec.project.clone(),
         targets: work.spec.targets.clone(),
         request: work.spec.request.clone(),

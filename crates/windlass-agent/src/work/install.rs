@@ -100,6 +100,8 @@ pub async fn install(
         install_path: work.target.install_path.clone(),
         resource: Some(ResourceFacts {
             transaction: spec.transaction.clone(),
+            job: job.id.clone(),
+            epoch: job.epoch,
             project: spec.release.project.clone(),
             version: spec.release.version.clone(),
             previous: spec
@@ -112,7 +114,7 @@ pub async fn install(
             request: spec.request.clone(),
         }),
     };
-    let runner = Runner::start(tools, job, scratch.path()).await;
+    let runner = Runner::start(tools, job, scratch.path()).await?;
     let ran = run(&work.target, &facts, tools, &runner).await;
     let version = Some(spec.release.version.clone());
     let rows = hosts_that_have_all(&runner.done(), &work.machine)
@@ -163,7 +165,7 @@ pub async fn versions(
     };
     let scratch = Scratch::new(&tools.work, job.run.as_str())
         .map_err(|e| Failure::own("the directory of the job cannot be made", e))?;
-    let runner = Runner::start(tools, job, scratch.path()).await;
+    let runner = Runner::start(tools, job, scratch.path()).await?;
     let ran = run(config, &facts, tools, &runner).await;
     let rows = runner.done().into_iter().map(|done| Row {
         host: here(&done.task.host, machine),

@@ -55,6 +55,10 @@ pub struct Tools {
 
 /// What one job is run with.
 pub struct Job {
+    /// Its id at its manager.
+    pub id: JobId,
+    /// The lease that it is done under.
+    pub epoch: Epoch,
     /// The id of its run; see [`run_id`].
     pub run: RunId,
     /// Who is told; secrets are taken out before.

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use windlass_engine::events::{Events, Sink};
 use windlass_engine::executor::{self, Options};
 use windlass_engine::generator::Generator;
+use windlass_engine::host::Hosts;
 use windlass_model::config::Config;
 use windlass_model::event::{Event, RunEnd, TaskRef, What};
 use windlass_model::outcome::Outcome;
@@ -16,6 +17,7 @@ use windlass_model::tasklist::{Stage, Tasklist};
 
 use super::limits::Guard;
 use super::{Failure, FailureKind, Job, Tools};
+use crate::groups::{Groups, Record};
 
 /// How long sinks may take for what is left when all is done.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -58,6 +60,9 @@ impl Sink for Outcomes {
 pub(super) struct Runner<'t> {
     tools: &'t Tools,
     job: windlass_model::ids::RunId,
+    /// They take down what they begin on this machine.
+    hosts: Arc<dyn Hosts>,
+    _record: Record,
     events: Events,
     dispatcher: JoinHandle<std::io::Result<()>>,
     outcomes: Outcomes,
@@ -65,8 +70,16 @@ pub(super) struct Runner<'t> {
 }
 
 impl<'t> Runner<'t> {
-    /// Listens from here on. `directory` is the job's own.
-    pub(super) async fn start(tools: &'t Tools, job: Job, directory: &Path) -> Self {
+    /// Listens from here on. `directory` is the job's own. Nothing may begin where it cannot be recorded.
+    pub(super) async fn start(
+        tools: &'t Tools,
+        job: Job,
+        directory: &Path,
+    ) -> Result<Self, Failure> {
+        let record = Groups::of(&tools.work)
+            .record(&job.id, job.epoch)
+            .map_err(|e| Failure::own("what the job begins cannot be recorded", e))?;
+        let telling = tools.hosts.telling(record.begun());
         let guard = Guard::start(job.limits, directory.to_owned(), job.interrupt);
         let outcomes = Outcomes::default();
         let sinks: Vec<Box<dyn Sink>> = vec![
@@ -75,14 +88,16 @@ impl<'t> Runner<'t> {
         ];
         let (events, dispatcher) = Events::start(sinks);
         events.hide(tools.secrets.clone()).await;
-        Self {
+        Ok(Self {
             tools,
             job: job.run,
+            hosts: telling.unwrap_or_else(|| tools.hosts.clone()),
+            _record: record,
             events,
             dispatcher,
             outcomes,
             guard,
-        }
+        })
     }
 
     /// Has a generator make the tasklist, with `before` as its first stages.
@@ -94,7 +109,7 @@ impl<'t> Runner<'t> {
     ) -> Result<Tasklist, Failure> {
         let tools = self.tools;
         let base: PathBuf = tools.base.clone();
-        let help = (tools.help)(config, base, self.events.clone(), tools.hosts.clone());
+        let help = (tools.help)(config, base, self.events.clone(), self.hosts.clone());
         let mut interrupt = self.guard.interrupt();
         let made = tokio::select! {
             made = generator.generate(&*help) => made,
@@ -131,7 +146,7 @@ impl<'t> Runner<'t> {
         let prepared =
             executor::prepare(tasklist, &tools.registry, &tools.base, &self.events).await?;
         if !prepared.hosts().is_empty() {
-            let wrong = executor::preflight(&prepared, &*tools.hosts).await;
+            let wrong = executor::preflight(&prepared, &*self.hosts).await;
             if !wrong.is_empty() {
                 let all: Vec<String> = wrong.iter().map(|(h, e)| format!("{h}: {e}")).collect();
                 return Err(Failure::new(FailureKind::Input, all.join("; ")));
@@ -143,7 +158,7 @@ impl<'t> Runner<'t> {
         let options = Options {
             run: self.job.clone(),
             by: tools.by.clone(),
-            hosts: tools.hosts.clone(),
+            hosts: self.hosts.clone(),
             secrets: tools.secrets.clone(),
             events: self.events.clone(),
             interrupt: self.guard.interrupt(),
@@ -154,8 +169,8 @@ impl<'t> Runner<'t> {
         };
         let report = executor::run(&prepared, options).await;
         if !self.events.barrier().await {
-            let why = "what happened could not be recorded";
-            return Err(Failure::new(FailureKind::Own, why));
+            let why = "what happened could not be recorded: look at what the job was to do";
+            return Err(Failure::new(FailureKind::Unknown, why));
         }
         match report.end {
             RunEnd::Succeeded => Ok(()),

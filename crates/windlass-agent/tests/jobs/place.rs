@@ -137,8 +137,11 @@ impl Place {
         let (asks, interrupt) = interrupt();
         *self.asks.lock().unwrap() = Some(asks);
         let number = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = format!("j{number}").parse().unwrap();
         Job {
-            run: run_id(&format!("j{number}").parse().unwrap(), 1).unwrap(),
+            run: run_id(&id, 1).unwrap(),
+            id,
+            epoch: 1,
             sinks: vec![Box::new(self.told.clone())],
             interrupt,
             limits: self.limits,

@@ -142,7 +142,7 @@ fn part<K: CommandKind>(
     cx: &InitContext<'_>,
 ) -> Result<Box<dyn Command>, Diagnostics> {
     let args = serde_json::from_value(args)
-        .map_err(|e| Diagnostic::error(format!("{}: {e}", kind.name())).key(cx.path))?;
+        .map_err(|e| Diagnostic::error(format!("{}: {e}", kind.name())).key(cx.path.to_string()))?;
     kind.initialize(args, cx)
 }
 

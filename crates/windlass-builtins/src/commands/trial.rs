@@ -25,8 +25,8 @@ pub(crate) fn make<K: CommandKind>(
         task: &task,
         id: TaskId::new(1, 1, 1),
         source: None,
-        place: "stage \"Test\", task 1.1.1",
-        path: "stages[0].tasks[0]",
+        place: &"stage \"Test\", task 1.1.1",
+        path: &"stages[0].tasks[0]",
         base: Path::new("/"),
         pinned: &BTreeMap::new(),
     };

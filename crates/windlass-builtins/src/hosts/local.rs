@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::mpsc;
-use windlass_engine::host::{HostError, HostErrorKind};
+use windlass_engine::host::{Begun, HostError, HostErrorKind};
 use windlass_model::ids::HostName;
 use windlass_model::step::Endpoint;
 
@@ -27,6 +27,7 @@ const LAST_OUTPUT: Duration = Duration::from_millis(200);
 pub(crate) struct Local {
     name: HostName,
     home: Option<PathBuf>,
+    begun: Option<Begun>,
 }
 
 impl Local {
@@ -35,6 +36,16 @@ impl Local {
         Self {
             name: HostName::local(),
             home: home.filter(|h| h.is_dir()),
+            begun: None,
+        }
+    }
+
+    /// The same, which tells of every process group that it begins.
+    pub(crate) fn telling(&self, begun: Begun) -> Self {
+        Self {
+            name: self.name.clone(),
+            home: self.home.clone(),
+            begun: Some(begun),
         }
     }
 }
@@ -60,6 +71,13 @@ impl Transport for Local {
         let broken =
             |e: &dyn std::fmt::Display| HostError::new(HostErrorKind::Shell, format!("sh: {e}"));
         let mut child = command.spawn().map_err(|e| broken(&e))?;
+        // it does nothing before it is sent something
+        if let (Some(begun), Some(group)) = (&self.begun, child.id())
+            && let Err(error) = begun(group)
+        {
+            let _ = child.start_kill();
+            return Err(broken(&format!("its process group cannot be recorded: {error}")).into());
+        }
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {

@@ -4,6 +4,7 @@
 //! program leaves behind in a process group of its own (`setsid`, a daemon) is out of reach of a kill.
 
 mod actor;
+mod bundle;
 mod conversation;
 mod dial;
 mod digests;
@@ -27,7 +28,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use windlass_engine::host::{Conversation, HostError, HostErrorKind, Hosts};
+use windlass_engine::host::{Begun, Conversation, HostError, HostErrorKind, Hosts};
 use windlass_engine::secrets::Secrets;
 use windlass_model::SecretRef;
 use windlass_model::diagnostic::Diagnostics;
@@ -167,6 +168,17 @@ impl Hosts for AllHosts {
 
     fn notes(&self) -> Vec<String> {
         self.ssh.notes()
+    }
+
+    fn telling(&self, begun: Begun) -> Option<Arc<dyn Hosts>> {
+        let local = Arc::new(self.local.telling(begun));
+        Some(Arc::new_cyclic(|this| Self {
+            options: self.options.clone(),
+            digests: self.digests.clone(),
+            local,
+            ssh: self.ssh.clone(),
+            this: this.clone(),
+        }))
     }
 
     async fn close(&self) {

@@ -136,7 +136,9 @@ impl PluginCommandKind {
 
     /// An error about the whole task.
     fn wrong(&self, cx: &InitContext<'_>, message: String) -> Diagnostic {
-        let diagnostic = Diagnostic::error(message).key(cx.path).task(cx.place);
+        let diagnostic = Diagnostic::error(message)
+            .key(cx.path.to_string())
+            .task(cx.place.to_string());
         match cx.source {
             Some(source) => diagnostic.at(source, cx.task.span),
             None => diagnostic,

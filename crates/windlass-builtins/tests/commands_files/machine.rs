@@ -181,8 +181,8 @@ impl Machine {
             task: &task,
             id: TaskId::new(1, 1, 1),
             source: Some(&source),
-            place: "task 1.1",
-            path: "stages[0].tasks[0]",
+            place: &"task 1.1",
+            path: &"stages[0].tasks[0]",
             base: &base,
             pinned,
         };

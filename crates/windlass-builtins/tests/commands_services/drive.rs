@@ -64,8 +64,8 @@ pub(crate) fn make(name: &str, args: serde_json::Value) -> Box<dyn Command> {
         task: &task,
         id: TaskId::new(1, 1, 1),
         source: None,
-        place: "the test",
-        path: "task",
+        place: &"the test",
+        path: &"task",
         base: Path::new("/"),
         pinned: &BTreeMap::new(),
     };

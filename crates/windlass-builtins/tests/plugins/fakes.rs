@@ -88,8 +88,8 @@ impl Rig {
             task,
             id: TaskId::new(1, 1, 1),
             source: None,
-            place: "stage \"S\", task 1.1.1",
-            path: "stages[0].tasks[0]",
+            place: &"stage \"S\", task 1.1.1",
+            path: &"stages[0].tasks[0]",
             base: &base,
             pinned: &pinned,
         };

@@ -1,6 +1,7 @@
 //! Every task of every stage is initialized before the first job starts.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,8 +131,8 @@ pub async fn prepare(
         let pinned = &plan.files;
         async move {
             let stage = tasklist.stages.get(id.stage as usize - 1);
-            let place = place(stage, id, task);
-            let path = path(stage, id);
+            let place = Place { stage, id, task };
+            let path = TaskPath { stage, id };
             let cx = InitContext {
                 task,
                 id,
@@ -321,17 +322,38 @@ fn prepared_task(
 }
 
 /// `stage "Upload", task 1.2.1 (upload)`.
-fn place(stage: Option<&Stage>, id: TaskId, task: &Task) -> String {
-    let name = stage.map_or("", |s| s.name.as_str());
-    format!("stage {name:?}, task {id} ({})", task.command)
+struct Place<'a> {
+    stage: Option<&'a Stage>,
+    id: TaskId,
+    task: &'a Task,
+}
+
+impl Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.stage.map_or("", |s| s.name.as_str());
+        write!(
+            f,
+            "stage {name:?}, task {} ({})",
+            self.id, self.task.command
+        )
+    }
 }
 
 /// The path of a task in the tasklist: indices count from 0, as in JSON.
-fn path(stage: Option<&Stage>, id: TaskId) -> String {
-    let (s, j, l) = (id.stage - 1, id.task - 1, id.link - 1);
-    match stage.and_then(|stage| stage.jobs.get(j as usize)) {
-        Some(windlass_model::tasklist::Job::Chain(_)) => format!("stages[{s}].tasks[{j}][{l}]"),
-        _ => format!("stages[{s}].tasks[{j}]"),
+struct TaskPath<'a> {
+    stage: Option<&'a Stage>,
+    id: TaskId,
+}
+
+impl Display for TaskPath<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (s, j, l) = (self.id.stage - 1, self.id.task - 1, self.id.link - 1);
+        match self.stage.and_then(|stage| stage.jobs.get(j as usize)) {
+            Some(windlass_model::tasklist::Job::Chain(_)) => {
+                write!(f, "stages[{s}].tasks[{j}][{l}]")
+            }
+            _ => write!(f, "stages[{s}].tasks[{j}]"),
+        }
     }
 }
 
@@ -368,7 +390,9 @@ async fn initialize(
 impl InitContext<'_> {
     /// Puts the task's place on a diagnostic.
     pub fn about_task(&self, diagnostic: Diagnostic) -> Diagnostic {
-        let diagnostic = diagnostic.key(self.path).task(self.place);
+        let diagnostic = diagnostic
+            .key(self.path.to_string())
+            .task(self.place.to_string());
         match self.source {
             Some(source) => diagnostic.at(source, self.task.span),
             None => diagnostic,

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{Digest, Environment, Project, TargetName, TransactionId, Version};
+use super::ids::{Digest, Environment, JobId, Project, TargetName, TransactionId, Version};
+use super::job::Epoch;
 
 /// The key of [`BuildFacts`].
 pub const BUILD_KEY: &str = "build_job";
@@ -20,6 +21,10 @@ pub const INSTALL_KEY: &str = "install_job";
 pub struct BuildFacts {
     /// Whose.
     pub transaction: TransactionId,
+    /// The build's own id.
+    pub job: JobId,
+    /// Its lease: another one each time that the job is done, and higher.
+    pub epoch: Epoch,
     /// What is built.
     pub project: Project,
     /// The targets that want a resource each.
@@ -68,6 +73,10 @@ pub struct InstallFacts {
 pub struct ResourceFacts {
     /// Whose.
     pub transaction: TransactionId,
+    /// The install's own id: of this target by this installer.
+    pub job: JobId,
+    /// Its lease: another one each time that the job is done, and higher.
+    pub epoch: Epoch,
     /// The release's project.
     pub project: Project,
     /// The release's version.

@@ -7,6 +7,25 @@ use crate::tasklist::ENGINE_KEYS;
 use crate::text::SECRET_KEY;
 use crate::tree::{Map, NO_SECRET_HERE, Node, Value, to_json};
 
+/// Where a value stands below the map that is checked: written out only for a fault.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Key(Self::Root, key) => f.write_str(key),
+            Self::Key(above, key) => write!(f, "{above}.{key}"),
+            Self::Index(above, index) => write!(f, "{above}[{index}]"),
+        }
+    }
+}
+
 /// A schema that refers to itself without end is followed so far.
 const MOST_VISITS: usize = 1_000_000;
 const MOST_HOPS: usize = 32;
@@ -28,7 +47,7 @@ pub(super) fn faults(schema: &Schema, map: &Map, place: &Where<'_>) -> Vec<Fault
         faults: Vec::new(),
     };
     if let Some(kind) = schema.kinds.first() {
-        check.map(kind, map, place.whole.span, "", 0);
+        check.map(kind, map, place.whole.span, &Path::Root, 0);
     }
     check.faults
 }
@@ -41,10 +60,10 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn fault(&mut self, span: Span, path: &str, message: String, hint: Option<String>) {
+    fn fault(&mut self, span: Span, path: &Path<'_>, message: String, hint: Option<String>) {
         self.faults.push(Fault {
             span,
-            path: path.to_owned(),
+            path: path.to_string(),
             message,
             hint,
         });
@@ -55,7 +74,7 @@ impl<'a> Check<'a> {
     }
 
     /// Checks a value. `hops` counts the schemas gone through for this one value.
-    fn value(&mut self, number: usize, node: &Node, path: &str, hops: usize) {
+    fn value(&mut self, number: usize, node: &Node, path: &Path<'_>, hops: usize) {
         self.visits += 1;
         if hops > MOST_HOPS || self.visits > MOST_VISITS {
             return;
@@ -93,7 +112,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn list(&mut self, kind: &Kind, list: &[Node], node: &Node, path: &str) {
+    fn list(&mut self, kind: &Kind, list: &[Node], node: &Node, path: &Path<'_>) {
         let length = list.len() as u64;
         if length < kind.min_items || kind.max_items.is_some_and(|most| length > most) {
             let wanted = match kind.max_items {
@@ -106,17 +125,14 @@ impl<'a> Check<'a> {
         }
         for (index, item) in list.iter().enumerate() {
             if let Some(number) = kind.prefix.get(index).copied().or(kind.items) {
-                self.value(number, item, &format!("{path}[{index}]"), 0);
+                self.value(number, item, &Path::Index(path, index), 0);
             }
         }
     }
 
-    fn map(&mut self, kind: &'a Kind, map: &Map, span: Span, path: &str, hops: usize) {
+    fn map(&mut self, kind: &'a Kind, map: &Map, span: Span, path: &Path<'_>, hops: usize) {
         for entry in map.iter() {
-            let below = match path {
-                "" => entry.key.to_string(),
-                path => format!("{path}.{}", entry.key),
-            };
+            let below = Path::Key(path, &entry.key);
             match kind.properties.iter().find(|(key, _)| **key == *entry.key) {
                 Some((_, number)) => self.value(*number, &entry.value, &below, 0),
                 None => match kind.others {
@@ -147,17 +163,17 @@ impl<'a> Check<'a> {
         self.branches(kind, &node, path, hops);
     }
 
-    fn whole(&self, path: &str) -> String {
+    fn whole(&self, path: &Path<'_>) -> String {
         match path {
-            "" => self.place.of.to_owned(),
+            Path::Root => self.place.of.to_string(),
             path => format!("`{path}`"),
         }
     }
 
-    fn unknown_hint(&self, kind: &Kind, key: &str, path: &str) -> Option<String> {
+    fn unknown_hint(&self, kind: &Kind, key: &str, path: &Path<'_>) -> Option<String> {
         let own = || kind.properties.iter().map(|(name, _)| name.as_str());
         let engine: &[&str] = match (path, self.place.task) {
-            ("", Some(_)) => &ENGINE_KEYS,
+            (Path::Root, Some(_)) => &ENGINE_KEYS,
             _ => &[],
         };
         if let Some(near) = nearest(key, own().chain(engine.iter().copied())) {
@@ -171,7 +187,7 @@ impl<'a> Check<'a> {
     }
 
     /// All of `allOf`, and one at least of each `anyOf`.
-    fn branches(&mut self, kind: &'a Kind, node: &Node, path: &str, hops: usize) {
+    fn branches(&mut self, kind: &'a Kind, node: &Node, path: &Path<'_>, hops: usize) {
         for number in &kind.all_of {
             self.value(*number, node, path, hops + 1);
         }
@@ -181,7 +197,7 @@ impl<'a> Check<'a> {
     }
 
     /// One branch at least. If one alone is of the right type, its own faults say more than "none fits".
-    fn any(&mut self, branches: &[usize], node: &Node, path: &str, hops: usize) {
+    fn any(&mut self, branches: &[usize], node: &Node, path: &Path<'_>, hops: usize) {
         let before = self.faults.len();
         let mut near: Vec<Vec<Fault>> = Vec::new();
         for number in branches {
@@ -235,7 +251,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn wrong(&mut self, number: usize, node: &Node, path: &str) {
+    fn wrong(&mut self, number: usize, node: &Node, path: &Path<'_>) {
         let wanted = self.describe(number, 0);
         if let (Some(kind), Some(text)) = (self.kind(number), node.as_str())
             && let Some(values) = &kind.values
@@ -249,7 +265,7 @@ impl<'a> Check<'a> {
         self.none_fits(node, path, &wanted);
     }
 
-    fn none_fits(&mut self, node: &Node, path: &str, wanted: &str) {
+    fn none_fits(&mut self, node: &Node, path: &Path<'_>, wanted: &str) {
         let message = match &node.value {
             Value::Secret(_) => NO_SECRET_HERE.to_owned(),
             Value::Int(int) => format!("`{path}` is {int}, but {wanted} is wanted"),

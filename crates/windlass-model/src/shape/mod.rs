@@ -7,6 +7,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
@@ -24,12 +25,12 @@ pub struct Shape {
 pub struct Where<'a> {
     /// The text, if there is one.
     pub source: Option<&'a Arc<Source>>,
-    /// Path of the map: `stages[1].tasks[2]`; may be empty.
-    pub path: &'a str,
+    /// Path of the map: `stages[1].tasks[2]`; may be empty. Written out where there is a fault, as the next two.
+    pub path: &'a dyn Display,
     /// Stage and task, for messages.
-    pub task: Option<&'a str>,
+    pub task: Option<&'a dyn Display>,
     /// The whole that lacks or has a key, for messages: "command `upload`".
-    pub of: &'a str,
+    pub of: &'a dyn Display,
     /// The node that stands for the whole when a key is missing.
     pub whole: &'a Node,
 }
@@ -64,7 +65,8 @@ fn tell(fault: check::Fault, place: &Where<'_>) -> Diagnostic {
     if let Some(source) = place.source {
         diagnostic = diagnostic.at(source, fault.span);
     }
-    let path = match (place.path, fault.path.as_str()) {
+    let base = place.path.to_string();
+    let path = match (base.as_str(), fault.path.as_str()) {
         ("", path) | (path, "") => path.to_owned(),
         (base, path) => format!("{base}.{path}"),
     };
@@ -72,7 +74,7 @@ fn tell(fault: check::Fault, place: &Where<'_>) -> Diagnostic {
         diagnostic = diagnostic.key(path);
     }
     if let Some(task) = place.task {
-        diagnostic = diagnostic.task(task);
+        diagnostic = diagnostic.task(task.to_string());
     }
     match fault.hint {
         Some(hint) => diagnostic.hint(hint),

@@ -59,9 +59,9 @@ fn check(text: &str) -> String {
         node.as_map().unwrap(),
         &Where {
             source: Some(&source),
-            path: "stages[0].tasks[0]",
-            task: Some("stage \"A\", task 1.1.1 (upload)"),
-            of: "command `upload`",
+            path: &"stages[0].tasks[0]",
+            task: Some(&"stage \"A\", task 1.1.1 (upload)"),
+            of: &"command `upload`",
             whole: &node,
         },
     );
@@ -221,9 +221,9 @@ fn plain(schema: serde_json::Value, map: serde_json::Value) -> String {
     let node = Node::from(map);
     let place = Where {
         source: None,
-        path: "",
+        path: &"",
         task: None,
-        of: "command `x`",
+        of: &"command `x`",
         whole: &node,
     };
     Shape::new(&schema)

@@ -61,6 +61,16 @@ pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, DecodeError> {
     })
 }
 
+/// The same from a map alone; `span` is where it stands.
+pub fn decode_map<T: DeserializeOwned>(map: &Map, span: Span) -> Result<T, DecodeError> {
+    T::deserialize(DeMap(map, span)).map_err(|error| DecodeError {
+        span: error.span.unwrap_or(span),
+        path: path(&error.path),
+        message: error.message,
+        hint: error.hint,
+    })
+}
+
 enum Segment {
     Key(Arc<str>),
     Index(usize),
@@ -212,6 +222,30 @@ impl serde::de::Error for Error {
 
     fn duplicate_field(field: &'static str) -> Self {
         Self::new(format!("the key `{field}` is given twice"))
+    }
+}
+
+/// A map as a deserializer.
+struct DeMap<'a>(&'a Map, Span);
+
+impl<'de> Deserializer<'de> for DeMap<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visit_map(self.0, visitor).map_err(|error| error.at(self.1))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
-pub use de::{DecodeError, NO_SECRET_HERE, decode};
+pub use de::{DecodeError, NO_SECRET_HERE, decode, decode_map};
 pub use json::parse_json;
 pub use write::{to_json, write_json};
 pub use yaml::parse_yaml;

@@ -1,12 +1,12 @@
 //! Changes of a transaction by which it may come further, or end: what follows for everybody else.
 
-use windlass_model::release::machine::Changed;
+use windlass_model::release::machine::{self, Changed};
 use windlass_model::release::{Micros, TransactionId, Whole};
 use windlass_model::step::Level;
 use windlass_store::ChangeError;
 
-use super::App;
 use super::rollback::with_owed;
+use super::{App, micros};
 
 impl App {
     /// Changes a transaction. When that changed anything it is logged, whoever waits for it is woken, and a rollback that is
@@ -20,9 +20,14 @@ impl App {
         F: FnMut(&mut Whole, Micros) -> Changed + Send + 'static,
     {
         let settings = self.settings();
+        let within = (
+            micros(settings.build_deadline),
+            micros(settings.install_deadline),
+        );
         let change = move |whole: &mut Whole, now| {
-            let before = whole.transaction.phase;
+            let before = whole.transaction.end;
             let effects = change(whole, now)?;
+            machine::allot(whole, now, within);
             let is_changed = !effects.is_empty();
             let effects = with_owed(&settings, before, whole, effects);
             Ok(((whole.clone(), is_changed), effects))

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use windlass_model::release::{Advertisement, AgentKind, AgentName, Project, Whole};
+use windlass_model::release::{
+    Advertisement, AgentKind, AgentName, Environment, Request, Wanted, Whole,
+};
 use windlass_model::step::Level;
-use windlass_store::{AgentState, Registration};
-use windlass_wire::agent::{PROTOCOL, Register, Registered};
+use windlass_store::{AgentRecord, AgentState, Registration};
+use windlass_wire::agent::{self, PROTOCOL, Register, Registered};
 
 use super::route::Known;
 use super::{App, AppError, AppResult};
@@ -32,17 +34,26 @@ fn hash(secret: &str) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
 }
 
-/// A new credential: it says whose it is, and 32 random bytes in hex.
-fn credential_of(register: &Register) -> AppResult<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
+/// The credential of an agent that joins: of its own making, or, where it shows none, a new one, which is to be told.
+fn credential_of(register: &Register, shown: Option<&str>) -> AppResult<(String, Option<String>)> {
+    let owner = (register.kind, register.name.clone());
+    if let Some(own) = shown.filter(|shown| agent::owner(shown) == Some(owner)) {
+        return Ok((hash(own), None));
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
         .map_err(|e| AppError::Unavailable(format!("no random numbers: {e}")))?;
-    let secret = data_encoding::HEXLOWER.encode(&bytes);
-    Ok(format!(
-        "{}:{}:{secret}",
-        register.kind.as_str(),
-        register.name
-    ))
+    let new = agent::credential(register.kind, &register.name, &secret);
+    Ok((hash(&new), Some(new)))
+}
+
+/// What routing knows of an agent.
+fn known(agent: AgentRecord) -> Known {
+    Known {
+        name: agent.name,
+        draining: agent.state == AgentState::Draining,
+        advertisement: agent.advertisement,
+    }
 }
 
 impl App {
@@ -50,12 +61,7 @@ impl App {
     pub async fn agent_of(&self, credential: &str) -> AppResult<AgentLogin> {
         let wrong =
             || AppError::Unauthenticated("no agent has this credential: register again".into());
-        let mut parts = credential.splitn(3, ':');
-        let (Some(kind), Some(name)) = (parts.next(), parts.next()) else {
-            return Err(wrong());
-        };
-        let kind = AgentKind::from_name(kind).ok_or_else(wrong)?;
-        let name: AgentName = name.parse().map_err(|_| wrong())?;
+        let (kind, name) = agent::owner(credential).ok_or_else(wrong)?;
         let agent = self.store().agent(kind, &name).await?.ok_or_else(wrong)?;
         if agent
             .credential_hash
@@ -69,11 +75,12 @@ impl App {
     /// Makes a one-time token, with which an agent may join; gives it with the seconds that it is good for.
     pub async fn agent_token(&self) -> AppResult<(String, u32)> {
         let time = Duration::from_secs(u64::from(TOKEN_SECONDS));
-        let token = self.store().create_token("agent", "", time).await?;
+        let token = self.store().create_token("agent", time).await?;
         Ok((token, TOKEN_SECONDS))
     }
 
-    /// Takes an agent in. It shows the credential that it has, or a token; from loopback it needs neither.
+    /// Takes an agent in. It shows a credential of its own making, and the first time a token; from loopback it needs none. May be
+    /// repeated: whoever registered with a credential is known by it, and a token is good for that credential alone.
     pub async fn register(
         &self,
         register: Register,
@@ -107,11 +114,11 @@ impl App {
         let shown = credential.map(hash);
         let is_its_own =
             shown.is_some() && known.as_ref().is_some_and(|a| a.credential_hash == shown);
-        let new = match (is_its_own, &register.token) {
-            (true, _) => None,
+        let (credential_hash, new) = match (is_its_own, &register.token) {
+            (true, _) => (shown, None),
             (false, Some(token)) => {
-                let taken = self.store().take_token("agent", token).await?;
-                if taken.is_none() {
+                let (own, new) = credential_of(&register, credential)?;
+                if !self.store().take_token("agent", token, &own).await? {
                     self.log(
                         Level::Warning,
                         &format!("{address}: {who}: a token that is not good"),
@@ -121,10 +128,11 @@ impl App {
                             .into(),
                     ));
                 }
-                Some(credential_of(&register)?)
+                (Some(own), new)
             }
             (false, None) if loopback && !self.settings().tokens_on_loopback => {
-                Some(credential_of(&register)?)
+                let (own, new) = credential_of(&register, credential)?;
+                (Some(own), new)
             }
             (false, None) => {
                 self.log(Level::Warning, &format!("{address}: {who}: no credential"));
@@ -133,13 +141,14 @@ impl App {
                 ));
             }
         };
+        let begins_anew = known.is_some_and(|agent| agent.incarnation != register.incarnation);
         self.tell_unknown(&register.advertisement, &who);
         let registration = Registration {
             name: register.name.clone(),
             incarnation: register.incarnation.clone(),
             slots: register.slots,
             advertisement: register.advertisement.clone(),
-            credential_hash: new.as_deref().map(hash).or(shown.filter(|_| is_its_own)),
+            credential_hash,
         };
         self.store().register(registration).await?;
         self.log(
@@ -155,6 +164,9 @@ impl App {
         };
         // An older process of that name, which waits for work, is told at once that it is the older one.
         self.inner.wake.agent(login.kind, &login.name);
+        if begins_anew {
+            self.give_up(&login, &register.held).await?;
+        }
         let (keep, drop, probe) = self.take_up(&login, &register.held).await?;
         self.inner.wake.scheduler();
         Ok(Registered {
@@ -203,23 +215,29 @@ impl App {
     /// What routing knows of the agents.
     pub(super) async fn known_agents(&self) -> AppResult<Vec<Known>> {
         let registered = self.store().registrations().await?;
-        let known = registered.into_iter().map(|agent| Known {
-            kind: agent.kind,
-            name: agent.name,
-            draining: agent.state == AgentState::Draining,
-            advertisement: agent.advertisement,
-        });
-        Ok(known.collect())
+        Ok(registered.into_iter().map(known).collect())
     }
 
-    /// Wakes the builders of a project.
-    pub(super) async fn wake_builders(&self, project: &Project) {
-        let Ok(agents) = self.known_agents().await else {
-            return;
+    /// The installers in an environment.
+    pub(super) async fn known_installers(
+        &self,
+        environment: &Environment,
+    ) -> AppResult<Vec<Known>> {
+        let installers = self.store().installers(environment).await?;
+        Ok(installers.into_iter().map(known).collect())
+    }
+
+    /// What routing a request has to know of the agents, where it can be routed: a builder, and those that would install.
+    pub(super) async fn known_agents_for(&self, request: &Request) -> AppResult<Vec<Known>> {
+        let mut agents = match &request.environment {
+            Some(environment) => self.known_installers(environment).await?,
+            None => Vec::new(),
         };
-        for agent in agents.iter().filter(|a| a.advertisement.builds(project)) {
-            self.inner.wake.agent(agent.kind, &agent.name);
+        if let Wanted::Source { .. } = request.wanted {
+            let builder = self.store().builder(&request.project).await?;
+            agents.extend(builder.map(known));
         }
+        Ok(agents)
     }
 
     /// Wakes the agents that jobs of a transaction wait for.
@@ -235,6 +253,8 @@ impl App {
     pub async fn remove_agent(&self, kind: AgentKind, name: &AgentName) -> AppResult<bool> {
         let removed = self.store().remove(kind, name).await?;
         if removed {
+            // Its poll, which waits for work, is told at once.
+            self.inner.wake.agent(kind, name);
             self.log(Level::Info, &format!("{} {name} removed", kind.as_str()));
         }
         Ok(removed)

@@ -13,7 +13,7 @@ use windlass_store::{Begun, InstalledFilter, NewBuild, NewTransaction};
 use windlass_wire::rest::{Requested, TransactionView};
 
 use super::route::{KnownRelease, Routed, route};
-use super::{App, AppError, AppResult, actor, micros, queries};
+use super::{App, AppError, AppResult, actor, queries};
 use crate::auth::{Ask, Identity};
 
 /// Somebody who was authenticated, and from where they call.
@@ -79,9 +79,12 @@ impl App {
                 status.as_str()
             ),
         );
-        // A known one too: whoever asked for it first may have gone before anybody was told.
-        self.wake_builders(&transaction.project).await;
-        self.changed(&transaction.id).await;
+        // Of a known one too: whoever asked for it first may have gone before anybody was told.
+        match transaction.phase {
+            Phase::Building => self.inner.wake.project(&transaction.project),
+            Phase::Waiting => self.inner.wake.scheduler(),
+            _ => {}
+        }
         Ok(Requested {
             transaction: transaction.id.clone(),
             status,
@@ -106,13 +109,15 @@ impl App {
             Err(error) => return Err(error),
         }
         let release = match &request.wanted {
-            Wanted::Release(id) => self.known_release(id).await?,
+            Wanted::Release(id) => self.known_release(id, request).await?,
             Wanted::Source { .. } => None,
         };
-        let agents = self.known_agents().await?;
-        let routed = route(request, &self.settings(), &agents, release.as_ref());
-        let Ok(routed) = routed else {
-            return Ok(routed);
+        let agents = self.known_agents_for(request).await?;
+        let settings = self.settings();
+        let Ok(routed) = route(request, &settings, &agents, release.as_ref()) else {
+            // Why not may be what else there is.
+            let agents = self.known_agents().await?;
+            return Ok(route(request, &settings, &agents, release.as_ref()));
         };
         if let Some(environment) = request.environment.as_ref().filter(|_| routed.installs) {
             for target in &routed.targets {
@@ -134,21 +139,32 @@ impl App {
         Ok(Ok(routed))
     }
 
-    async fn known_release(&self, id: &ReleaseId) -> AppResult<Option<KnownRelease>> {
+    async fn known_release(
+        &self,
+        id: &ReleaseId,
+        request: &Request,
+    ) -> AppResult<Option<KnownRelease>> {
         let Some(release) = self.store().release(id).await? else {
             return Ok(None);
         };
-        let filter = InstalledFilter {
-            project: Some(id.project.clone()),
-            ..InstalledFilter::default()
-        };
-        let installed = self.store().installed(&filter).await?;
-        let there = installed.into_iter().filter(|row| row.release == *id);
-        Ok(Some(KnownRelease {
+        let mut known = KnownRelease {
             targets: release.index.targets.keys().cloned().collect(),
             rejected: release.rejected,
-            installed_in: there.map(|row| row.environment).collect(),
-        }))
+            in_from: false,
+        };
+        let settings = self.settings();
+        let environment = request.environment.as_ref();
+        let rules = environment.and_then(|environment| settings.environments.get(environment));
+        if let Some(from) = rules.and_then(|rules| rules.from.clone()) {
+            let filter = InstalledFilter {
+                project: Some(id.project.clone()),
+                environment: Some(from),
+                ..InstalledFilter::default()
+            };
+            let installed = self.store().installed(&filter).await?;
+            known.in_from = installed.iter().any(|row| row.release == *id);
+        }
+        Ok(Some(known))
     }
 
     /// The answers to requests went out: the same request is a new one from now on. Must be called in a runtime.
@@ -163,19 +179,30 @@ impl App {
         tokio::spawn(async move { app.write_delivered().await });
     }
 
-    /// Writes down which answers went out. When it ends, all that had gone out before it began is written. What fails is
-    /// logged.
+    /// Has it written down which answers went out. When it ends, all that had gone out before it began stands before whatever is
+    /// begun from then on. What fails is logged.
     async fn write_delivered(&self) {
-        let _turn = self.inner.writing.lock().await;
+        let turn = self.inner.writing.lock().await;
         let delivered = match self.inner.delivered.lock() {
             Ok(mut delivered) => std::mem::take(&mut *delivered),
             Err(poisoned) => std::mem::take(&mut *poisoned.into_inner()),
         };
-        for id in delivered {
-            if let Err(error) = self.store().answered(&id).await {
-                self.log(Level::Warning, &format!("{id}: {error}"));
-            }
+        if delivered.is_empty() {
+            return;
         }
+        let queued = self.store().answered(delivered).await;
+        drop(turn);
+        let app = self.clone();
+        tokio::spawn(async move {
+            let written = match queued {
+                Ok(written) => written.await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                let message = format!("it is not written down which answers went out: {error}");
+                app.log(Level::Warning, &message);
+            }
+        });
     }
 
     /// Takes a transaction back. What runs settles first.
@@ -218,14 +245,9 @@ impl App {
     ) -> AppResult<TransactionView> {
         self.may_act(who, "settle", id).await?;
         self.forget_asked(job);
-        let (actor, job, deadline) = (
-            who.actor(),
-            job.clone(),
-            micros(self.settings().install_deadline),
-        );
-        let change = move |whole: &mut windlass_model::release::Whole, now: i64| {
-            let until = now.saturating_add(deadline);
-            machine::settle(whole, &job, settled, &actor, now, until)
+        let (actor, job) = (who.actor(), job.clone());
+        let change = move |whole: &mut windlass_model::release::Whole, now| {
+            machine::settle(whole, &job, settled, &actor, now)
         };
         let whole = self.advance(id, change).await?;
         Ok(queries::view(&whole.transaction))

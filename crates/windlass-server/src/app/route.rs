@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use windlass_model::release::{
-    Advertisement, AgentKind, AgentName, Environment, Project, Request, TargetName, Wanted,
+    Advertisement, AgentName, Environment, Project, Request, TargetName, Wanted,
 };
 
 use crate::settings::{ProjectSettings, Settings};
@@ -11,7 +11,6 @@ use crate::settings::{ProjectSettings, Settings};
 /// What routing knows of an agent.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) kind: AgentKind,
     pub(super) name: AgentName,
     pub(super) draining: bool,
     pub(super) advertisement: Advertisement,
@@ -22,8 +21,8 @@ pub(super) struct Known {
 pub(super) struct KnownRelease {
     pub(super) targets: Vec<TargetName>,
     pub(super) rejected: Option<String>,
-    /// Environments in which it is installed.
-    pub(super) installed_in: BTreeSet<Environment>,
+    /// Whether it is installed in the environment from which the one that is asked for takes its releases.
+    pub(super) in_from: bool,
 }
 
 /// A request that can be done.
@@ -102,7 +101,7 @@ pub(super) fn route(
             .get(environment)
             .and_then(|e| e.from.as_ref())
         {
-            let there = release.is_some_and(|r| r.installed_in.contains(from));
+            let there = release.is_some_and(|r| r.in_from);
             if !there {
                 return Err(match &request.wanted {
                     Wanted::Release(id) => format!(

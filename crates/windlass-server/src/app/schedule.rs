@@ -1,10 +1,11 @@
 //! What happens without anybody asking: leases expire, installs are planned.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use windlass_model::release::machine::{self, Planned};
 use windlass_model::release::rollout::waves;
-use windlass_model::release::{AgentName, JobId, TransactionId, Whole};
+use windlass_model::release::{AgentName, JobId, Micros, TransactionId, Whole};
 use windlass_model::step::Level;
 use windlass_store::ChangeError;
 
@@ -13,21 +14,53 @@ use super::{App, AppResult, micros};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often what nobody carries on is looked for.
+const TIDY: Duration = Duration::from_secs(3600);
+/// How long an upload may rest before it is none any more.
+const UPLOAD: Duration = Duration::from_secs(24 * 3600);
+
+/// The database's clock beside this machine's steady one, which nobody sets and which stands still while the machine sleeps.
+#[derive(Default)]
+struct Clock {
+    seen: Option<(Instant, Micros)>,
+}
+
+impl Clock {
+    /// By how much the database's clock was set since it was seen last, if by more than `slack`; by nothing when it was never
+    /// seen.
+    fn set_by(&self, now: Micros, slack: Micros) -> Option<Micros> {
+        let Some((since, then)) = self.seen else {
+            return Some(0);
+        };
+        let by = now
+            .saturating_sub(then)
+            .saturating_sub(micros(since.elapsed()));
+        (by.saturating_abs() > slack).then_some(by)
+    }
+
+    fn seen(&mut self, now: Micros) {
+        self.seen = Some((Instant::now(), now));
+    }
+}
 
 impl App {
     /// Runs until the manager is told to stop. What fails is logged and tried again at the next tick.
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
-        if let Err(error) = self.roll_back_owed().await {
-            let message = format!("it is not known which rollbacks are owed: {error}");
-            self.log(Level::Error, &message);
-        }
-        let begun = Instant::now();
+        let mut clock = Clock::default();
+        let (mut tidied, mut ticked): (Option<Instant>, Option<Instant>) = (None, None);
+        let is_due = |at: Option<Instant>, every| at.is_none_or(|at| at.elapsed() >= every);
         while !*stopping.borrow() {
-            // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
-            let expires = begun.elapsed() >= self.settings().lease;
-            match self.turn(expires).await {
+            if is_due(tidied, TIDY) {
+                tidied = Some(Instant::now());
+                self.tidy().await;
+            }
+            let ticks = is_due(ticked, TICK);
+            if ticks {
+                ticked = Some(Instant::now());
+            }
+            match self.turn(ticks.then_some(&mut clock)).await {
                 Ok(()) => told = false,
                 Err(error) if !told => {
                     told = true;
@@ -36,9 +69,25 @@ impl App {
                 Err(_) => {}
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(TICK) => {}
                 () = self.inner.wake.scheduling() => {}
                 _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Removes uploads that nobody has carried on: their builder was lost, and another one built something else.
+    async fn tidy(&self) {
+        match self.inner.blobs.remove_partial(UPLOAD).await {
+            Ok(0) => {}
+            Ok(count) => self.log(
+                Level::Info,
+                &format!("{count} uploads that were not carried on are removed"),
+            ),
+            Err(error) => {
+                let message = format!("uploads that were not carried on stay: {error}");
+                self.log(Level::Warning, &message);
             }
         }
     }
@@ -48,18 +97,53 @@ impl App {
         self.inner.stopping.send_replace(true);
     }
 
-    async fn turn(&self, expires: bool) -> AppResult<()> {
-        let due = match expires {
-            true => self.store().due(self.store().now().await?).await?,
-            false => Vec::new(),
-        };
-        for id in due {
-            let change = |whole: &mut Whole, now| Ok(machine::tick(whole, now));
-            let whole = self.advance(&id, change).await?;
-            self.wake_builders(&whole.transaction.project).await;
+    async fn turn(&self, clock: Option<&mut Clock>) -> AppResult<()> {
+        self.roll_back_owed().await?;
+        if let Some(clock) = clock {
+            self.tick(clock).await?;
         }
         for id in self.store().waiting().await? {
             self.plan(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends leases and passes deadlines.
+    async fn tick(&self, clock: &mut Clock) -> AppResult<()> {
+        let now = self.store().now().await?;
+        if let Some(by) = clock.set_by(now, micros(self.settings().lease / 4)) {
+            self.clock_set(by).await?;
+        }
+        clock.seen(now);
+        for id in self.store().due(now).await? {
+            let change = |whole: &mut Whole, now| Ok(machine::tick(whole, now));
+            let whole = self.advance(&id, change).await?;
+            self.inner.wake.project(&whole.transaction.project);
+        }
+        Ok(())
+    }
+
+    /// Leases and deadlines are times of the database's clock, which somebody has set, or which nobody looked at while there was
+    /// no manager: agents could not renew a lease, or would seem not to have done so.
+    async fn clock_set(&self, by: Micros) -> AppResult<()> {
+        let settings = self.settings();
+        let (lease, longest) = (
+            micros(settings.lease),
+            micros(settings.build_deadline.max(settings.install_deadline)),
+        );
+        if by != 0 {
+            let message = format!(
+                "the database's clock was set by {} s: leases begin anew, deadlines move along",
+                by / 1_000_000
+            );
+            self.log(Level::Warning, &message);
+        }
+        for id in self.store().due(Micros::MAX).await? {
+            let change = move |whole: &mut Whole, now| {
+                machine::clock_set(whole, by, lease, longest, now);
+                Ok(((), Vec::new()))
+            };
+            self.store().change(&id, change).await?;
         }
         Ok(())
     }
@@ -77,13 +161,17 @@ impl App {
         let Some(release) = self.store().release(release).await? else {
             return Ok(());
         };
+        if let Some(why) = &release.rejected {
+            let why = format!("{} was rejected: {why}", release.index.release());
+            return self.cannot_install(id, why).await;
+        }
         let settings = self.settings();
         let rollout = settings
             .projects
             .get(&transaction.project)
             .map(|project| project.rollout.clone())
             .unwrap_or_default();
-        let agents = self.known_agents().await?;
+        let agents = self.known_installers(environment).await?;
         let wanted = windlass_model::release::Request::read(&transaction.request).ok();
         let components = wanted.and_then(|request| request.components);
         let places = self.places_of(transaction).await?;
@@ -115,9 +203,7 @@ impl App {
                     "of {missing} nothing is left to take back: it was installed over, or its installer is gone"
                 ),
             };
-            let change = move |whole: &mut Whole, now| machine::unroutable(whole, &why, now);
-            self.advance(id, change).await?;
-            return Ok(());
+            return self.cannot_install(id, why).await;
         }
         let total = u32::try_from(installs.len()).unwrap_or(u32::MAX);
         let max_failures = rollout.max_failures.map_or(0, |share| share.of(total));
@@ -136,6 +222,17 @@ impl App {
             }
             // It waits for its turn, or somebody else was quicker.
             Err(ChangeError::Busy { .. } | ChangeError::Refused(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl App {
+    /// An install that waits has failed, unless it was taken back meanwhile.
+    async fn cannot_install(&self, id: &TransactionId, why: String) -> AppResult<()> {
+        let change = move |whole: &mut Whole, now| machine::unroutable(whole, &why, now);
+        match self.advance(id, change).await {
+            Ok(_) | Err(ChangeError::Refused(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

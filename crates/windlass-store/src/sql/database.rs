@@ -1,26 +1,18 @@
-//! The connections to a database, and transactions on them.
+//! A database: sessions to read by, and changes as transactions.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
-use sqlx::pool::PoolOptions;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Executor, MySqlPool, PgPool, Sqlite, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
+use super::dialect::Dialect;
+use super::pools::Connections;
 use super::session::Session;
 use super::writer::{self, Pending, Work};
-use super::{dialect::Dialect, fault};
 use crate::error::{Failure, StoreError};
-use crate::url::{Place, StoreUrl};
+use crate::url::StoreUrl;
 
-/// How often a transaction is begun when others are in its way.
-const ATTEMPTS: u32 = 10;
-/// Changes that may wait for the writer of a SQLite file.
+/// Changes that may wait for the writer.
 const QUEUE: usize = 1024;
 
 /// Bounds of a store's waits and connections.
@@ -47,86 +39,30 @@ impl Default for Options {
 /// Gives out connections. A cheap handle.
 #[derive(Clone)]
 pub(crate) struct Database {
-    pools: Pools,
-    options: Options,
-}
-
-#[derive(Clone)]
-enum Pools {
-    Sqlite {
-        readers: SqlitePool,
-        writer: mpsc::Sender<Box<dyn Work>>,
-    },
-    Postgres(PgPool),
-    MySql(MySqlPool),
+    connections: Connections,
+    writer: mpsc::Sender<Box<dyn Work>>,
 }
 
 impl Database {
     /// Connects. A SQLite file is made when it is missing, for its owner only.
     pub(crate) async fn connect(url: &StoreUrl, options: &Options) -> Result<Self, StoreError> {
-        let pools = match &url.place {
-            Place::Sqlite(path) => {
-                make_file(path)?;
-                sqlite(path, options)
-            }
-            Place::Postgres(place) => Pools::Postgres(postgres(place, options)),
-            Place::MySql(place) => Pools::MySql(mysql(place, options)),
-        };
-        let database = Self {
-            pools,
-            options: options.clone(),
-        };
-        database.reach().await?;
-        Ok(database)
+        let (connections, writing) = Connections::to(&url.place, options)?;
+        let (writer, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(writer::run(writing, queue));
+        connections.reach().await?;
+        Ok(Self {
+            connections,
+            writer,
+        })
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
-        match self.pools {
-            Pools::Sqlite { .. } => Dialect::Sqlite,
-            Pools::Postgres(_) => Dialect::Postgres,
-            Pools::MySql(_) => Dialect::MySql,
-        }
-    }
-
-    /// The first connection, whose error says more than that none became free.
-    async fn reach(&self) -> Result<(), StoreError> {
-        let reached = async {
-            match &self.pools {
-                Pools::Sqlite { .. } => return self.session().await.map(drop),
-                Pools::Postgres(pool) => pool.connect_options().connect().await.map(drop),
-                Pools::MySql(pool) => pool.connect_options().connect().await.map(drop),
-            }
-            .map_err(fault::of)
-        };
-        match tokio::time::timeout(self.options.connect, reached).await {
-            Ok(reached) => reached,
-            Err(_) => {
-                let seconds = self.options.connect.as_secs_f32();
-                Err(StoreError::Unreachable(format!(
-                    "no connection in {seconds} s"
-                )))
-            }
-        }
+        self.connections.dialect()
     }
 
     /// A connection to read by; what is not in a transaction is seen as it was at each statement's begin.
     pub(crate) async fn session(&self) -> Result<Session, StoreError> {
-        let limit = self.options.limit;
-        let session = match &self.pools {
-            Pools::Sqlite { readers, .. } => {
-                let link = readers.acquire().await;
-                link.map(|link| Session::sqlite(link, limit))
-            }
-            Pools::Postgres(pool) => {
-                let link = pool.acquire().await;
-                link.map(|link| Session::postgres(link, limit))
-            }
-            Pools::MySql(pool) => {
-                let link = pool.acquire().await;
-                link.map(|link| Session::mysql(link, limit))
-            }
-        };
-        session.map_err(fault::of)
+        self.connections.session().await
     }
 
     /// Runs `act` on `state` in one transaction, which is kept when it gives `Ok`. It is run again when another transaction
@@ -141,165 +77,44 @@ impl Database {
             + Sync
             + 'static,
     {
-        if let Pools::Sqlite { writer, .. } = &self.pools {
-            let (reply, answer) = oneshot::channel();
-            let work = Box::new(Pending {
-                state,
-                act,
-                outcome: None,
-                reply,
-            });
-            let queued = writer.send_timeout(work, self.options.limit).await;
-            queued.map_err(|_| StoreError::Busy("too many changes wait to be written".into()))?;
-            let answer = answer.await;
-            return answer.unwrap_or_else(|_| Err(closed().into()));
+        if self.dialect() == Dialect::Sqlite {
+            return self.write_in_turn(state, act).await?.await;
         }
-        let database = self.clone();
-        let done = tokio::spawn(async move { database.attempts(state, act).await });
+        let connections = self.connections.clone();
+        let done = tokio::spawn(async move { connections.attempts(state, act).await });
         done.await.unwrap_or_else(|_| Err(closed().into()))
     }
 
-    async fn attempts<S, T, E, F>(&self, mut state: S, act: F) -> Result<T, E>
+    /// The same, in the order of calls, several in one transaction: for what would wait for each other anyway. It has its turn
+    /// when this returns; awaiting what it gives, which must not be dropped before, tells what came of it.
+    pub(crate) async fn write_in_turn<S, T, E, F>(
+        &self,
+        state: S,
+        act: F,
+    ) -> Result<impl Future<Output = Result<T, E>> + Send + use<S, T, E, F>, E>
     where
         S: Send + 'static,
+        T: Send + 'static,
         E: Failure,
         F: for<'a> Fn(&'a mut S, &'a mut Session) -> BoxFuture<'a, Result<T, E>>
             + Send
             + Sync
             + 'static,
     {
-        let mut attempt = 1;
-        loop {
-            match self.attempt(&mut state, &act).await {
-                Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(pause(attempt)).await;
-                    attempt += 1;
-                }
-                done => return done,
-            }
-        }
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(Pending {
+            state,
+            act,
+            outcome: None,
+            reply,
+        });
+        let limit = self.connections.options.limit;
+        let queued = self.writer.send_timeout(work, limit).await;
+        queued.map_err(|_| StoreError::Busy("too many changes wait to be written".into()))?;
+        Ok(async move { answer.await.unwrap_or_else(|_| Err(closed().into())) })
     }
-
-    async fn attempt<S, T, E, F>(&self, state: &mut S, act: &F) -> Result<T, E>
-    where
-        S: Send + 'static,
-        E: Failure,
-        F: for<'a> Fn(&'a mut S, &'a mut Session) -> BoxFuture<'a, Result<T, E>>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let mut session = self.session().await?;
-        session.begin().await?;
-        let act = async { act(state, &mut session).await };
-        let done = AssertUnwindSafe(act).catch_unwind().await;
-        match done.unwrap_or_else(|_| Err(panicked().into())) {
-            Ok(value) => {
-                session.commit().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                session.roll_back().await;
-                Err(error)
-            }
-        }
-    }
-}
-
-/// Longer each time, and not the same for all who were in each other's way.
-fn pause(attempt: u32) -> Duration {
-    let mut random = [0];
-    // without chance it is a pause all the same
-    let _ = getrandom::fill(&mut random);
-    Duration::from_millis(u64::from(1_u32 << attempt.min(7)) * (64 + u64::from(random[0])) / 128)
-}
-
-pub(super) fn panicked() -> StoreError {
-    StoreError::Failed("the change panicked; nothing was written".into())
 }
 
 fn closed() -> StoreError {
     StoreError::Unreachable("the store is closed".into())
-}
-
-fn make_file(path: &std::path::Path) -> Result<(), StoreError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let unreachable =
-        |e: std::io::Error| StoreError::Unreachable(format!("{}: {e}", path.display()));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(unreachable)?;
-    }
-    let mut file = std::fs::OpenOptions::new();
-    let made = file.append(true).create(true).mode(0o600).open(path);
-    made.map(drop).map_err(unreachable)
-}
-
-fn sqlite(path: &std::path::Path, options: &Options) -> Pools {
-    let file = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        // what was acknowledged survives a power cut
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(options.limit.min(Duration::from_secs(10)))
-        .disable_statement_logging();
-    let pool = |connections: u32| {
-        PoolOptions::<Sqlite>::new()
-            .max_connections(connections)
-            .acquire_timeout(options.connect)
-            .test_before_acquire(false)
-    };
-    let readers = pool(options.connections.max(1)).connect_lazy_with(file.clone());
-    let (writer, queue) = mpsc::channel(QUEUE);
-    let alone = pool(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_lazy_with(file);
-    tokio::spawn(writer::run(alone, queue, options.limit));
-    Pools::Sqlite { readers, writer }
-}
-
-fn postgres(place: &PgConnectOptions, options: &Options) -> PgPool {
-    let limit = options.limit.as_millis().to_string();
-    let place = place.clone().disable_statement_logging().options([
-        ("statement_timeout", limit.as_str()),
-        ("lock_timeout", limit.as_str()),
-        ("idle_in_transaction_session_timeout", "60000"),
-        ("client_min_messages", "warning"),
-        ("default_transaction_isolation", "read committed"),
-    ]);
-    PgPoolOptions::new()
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.connect)
-        .connect_lazy_with(place)
-}
-
-fn mysql(place: &MySqlConnectOptions, options: &Options) -> MySqlPool {
-    let place = place
-        .clone()
-        .charset("utf8mb4")
-        .collation("utf8mb4_bin")
-        .disable_statement_logging();
-    let statements = [
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
-        format!(
-            "SET SESSION innodb_lock_wait_timeout = {}, \
-             SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
-            options.limit.as_secs().max(1)
-        ),
-    ];
-    MySqlPoolOptions::new()
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.connect)
-        .after_connect(move |connection, _| {
-            let statements = statements.clone();
-            Box::pin(async move {
-                for statement in statements {
-                    let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
-                    connection.execute(statement).await?;
-                }
-                Ok(())
-            })
-        })
-        .connect_lazy_with(place)
 }

@@ -100,16 +100,14 @@ impl Dialect {
         }
     }
 
-    /// Gives `now` in microseconds since 1970; SQLite's clock is this machine's.
+    /// An expression for now, in microseconds since 1970; SQLite's clock is this machine's.
     pub(crate) fn now(self) -> Option<&'static str> {
         match self {
             Self::Sqlite => None,
-            Self::Postgres => Some(
-                "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now",
-            ),
-            Self::MySql => {
-                Some("SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED) AS now")
+            Self::Postgres => {
+                Some("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
             }
+            Self::MySql => Some("CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"),
         }
     }
 }

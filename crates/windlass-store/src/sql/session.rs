@@ -86,6 +86,8 @@ impl Session {
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
         let sql = self.dialect().sql(sql);
+        #[cfg(test)]
+        crate::plans::saw(&sql);
         let limit = self.limit;
         let done = async {
             match &mut self.link {
@@ -132,6 +134,8 @@ impl Session {
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
         let sql = self.dialect().sql(sql);
+        #[cfg(test)]
+        crate::plans::saw(&sql);
         let limit = self.limit;
         let rows = async {
             Ok(match &mut self.link {
@@ -178,13 +182,30 @@ impl Session {
 
     /// Now, by the clock of the database.
     pub(crate) async fn now(&mut self) -> Result<Micros, StoreError> {
-        let Some(sql) = self.dialect().now() else {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let micros = now.unwrap_or_default().as_micros();
-            return Ok(i64::try_from(micros).unwrap_or(i64::MAX));
+        let Some(now) = self.dialect().now() else {
+            return Ok(clock());
         };
-        let row = self.row(sql, Vec::new()).await?;
+        let row = self
+            .row(&format!("SELECT {now} AS now"), Vec::new())
+            .await?;
         row.map_or(Ok(0), |row| row.int("now"))
+    }
+
+    /// The first row of `SELECT columns rest`, and now by the clock of the database.
+    pub(crate) async fn row_and_now(
+        &mut self,
+        columns: &str,
+        rest: &str,
+    ) -> Result<Option<(Row, Micros)>, StoreError> {
+        let Some(now) = self.dialect().now() else {
+            let sql = format!("SELECT {columns} {rest}");
+            let row = self.row(&sql, Vec::new()).await?;
+            return Ok(row.map(|row| (row, clock())));
+        };
+        let sql = format!("SELECT {columns}, {now} AS now {rest}");
+        let row = self.row(&sql, Vec::new()).await?;
+        row.map(|row| row.int("now").map(|now| (row, now)))
+            .transpose()
     }
 
     /// Begins a transaction.
@@ -206,6 +227,12 @@ impl Session {
             self.spoilt = false;
         }
     }
+}
+
+/// The clock of this machine, in microseconds since 1970.
+fn clock() -> Micros {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Drop for Session {

@@ -1,15 +1,17 @@
-//! The one writer of a SQLite file. What is asked for while it waits for the disk goes into its next transaction, each
-//! change within a savepoint of its own: so one sync makes many changes durable, and none is told of before.
+//! Changes that have their turn one after the other. What is asked for while the disk is waited for goes into the next transaction,
+//! each change within a savepoint of its own: so one sync makes many changes durable, and none is told of before.
+//!
+//! All changes of a SQLite file are written so, and elsewhere those that have to wait for each other.
 
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
 
+use super::dialect::Dialect;
+use super::pools::{self, Connections};
 use super::session::Session;
-use super::{database, fault};
 use crate::error::{Failure, StoreError};
 
 /// Changes of one transaction at most.
@@ -21,8 +23,9 @@ pub(super) trait Work: Send {
     fn is_wanted(&self) -> bool;
     /// Does it; gives whether what it wrote is to be kept.
     fn run<'a>(&'a mut self, session: &'a mut Session) -> BoxFuture<'a, bool>;
-    /// Tells what came of it, or why it was not kept.
-    fn answer(self: Box<Self>, kept: Result<(), StoreError>);
+    /// Tells what came of it, or why it was not kept. Where others were in its way it is first done by itself, with one of these
+    /// connections.
+    fn answer(self: Box<Self>, kept: Result<(), StoreError>, alone: Option<&Connections>);
 }
 
 /// A change with what it works on.
@@ -35,9 +38,12 @@ pub(super) struct Pending<S, F, T, E> {
 
 impl<S, F, T, E> Work for Pending<S, F, T, E>
 where
-    S: Send,
-    F: for<'a> Fn(&'a mut S, &'a mut Session) -> BoxFuture<'a, Result<T, E>> + Send + Sync,
-    T: Send,
+    S: Send + 'static,
+    F: for<'a> Fn(&'a mut S, &'a mut Session) -> BoxFuture<'a, Result<T, E>>
+        + Send
+        + Sync
+        + 'static,
+    T: Send + 'static,
     E: Failure,
 {
     fn is_wanted(&self) -> bool {
@@ -48,44 +54,48 @@ where
         Box::pin(async move {
             let act = async { (self.act)(&mut self.state, session).await };
             let outcome = AssertUnwindSafe(act).catch_unwind().await;
-            let outcome = outcome.unwrap_or_else(|_| Err(database::panicked().into()));
+            let outcome = outcome.unwrap_or_else(|_| Err(pools::panicked().into()));
             let keep = outcome.is_ok();
             self.outcome = Some(outcome);
             keep
         })
     }
 
-    fn answer(self: Box<Self>, kept: Result<(), StoreError>) {
+    fn answer(self: Box<Self>, kept: Result<(), StoreError>, alone: Option<&Connections>) {
         let outcome = match (kept, self.outcome) {
             (Ok(()), Some(outcome)) | (Err(_), Some(outcome @ Err(_))) => outcome,
             (Ok(()), None) => Err(StoreError::Failed("it was not begun".into()).into()),
             (Err(error), _) => Err(error.into()),
         };
-        // whoever asked may have gone away
-        let _ = self.reply.send(outcome);
+        let is_busy = matches!(&outcome, Err(error) if error.is_busy());
+        let (state, act, reply) = (self.state, self.act, self.reply);
+        match alone.filter(|_| is_busy).cloned() {
+            Some(connections) => {
+                tokio::spawn(async move {
+                    let _ = reply.send(connections.attempts(state, act).await);
+                });
+            }
+            // whoever asked may have gone away
+            None => drop(reply.send(outcome)),
+        }
     }
 }
 
 /// Writes until nobody can ask any more.
-pub(super) async fn run(
-    pool: SqlitePool,
-    mut queue: mpsc::Receiver<Box<dyn Work>>,
-    limit: std::time::Duration,
-) {
+pub(super) async fn run(connections: Connections, mut queue: mpsc::Receiver<Box<dyn Work>>) {
+    // A SQLite file has no other connection that writes.
+    let alone = (connections.dialect() != Dialect::Sqlite).then(|| connections.clone());
     while let Some(first) = queue.recv().await {
         let mut done = Vec::new();
-        let kept = match pool.acquire().await {
-            Ok(link) => {
-                let mut session = Session::sqlite(link, limit);
-                batch(&mut session, first, &mut queue, &mut done).await
-            }
+        let kept = match connections.session().await {
+            Ok(mut session) => batch(&mut session, first, &mut queue, &mut done).await,
             Err(error) => {
                 done.push(first);
-                Err(fault::of(error))
+                Err(error)
             }
         };
         for work in done {
-            work.answer(kept.clone());
+            work.answer(kept.clone(), alone.as_ref());
         }
     }
 }
@@ -105,7 +115,7 @@ async fn batch(
     let mut kept = Ok(());
     while let Some(mut work) = next {
         if work.is_wanted() {
-            kept = one(session, &mut work).await;
+            kept = one(session, &mut work, done.is_empty()).await;
             done.push(work);
         }
         if kept.is_err() || done.len() >= BATCH {
@@ -122,10 +132,18 @@ async fn batch(
     kept
 }
 
-async fn one(session: &mut Session, work: &mut Box<dyn Work>) -> Result<(), StoreError> {
-    session.plain("SAVEPOINT change").await?;
-    if !work.run(session).await {
-        session.plain("ROLLBACK TO change").await?;
+async fn one(
+    session: &mut Session,
+    work: &mut Box<dyn Work>,
+    is_first: bool,
+) -> Result<(), StoreError> {
+    let savepoint = match is_first {
+        true => "SAVEPOINT turn",
+        false => "RELEASE SAVEPOINT turn; SAVEPOINT turn",
+    };
+    session.plain(savepoint).await?;
+    match work.run(session).await {
+        true => Ok(()),
+        false => session.plain("ROLLBACK TO SAVEPOINT turn").await,
     }
-    session.plain("RELEASE change").await
 }

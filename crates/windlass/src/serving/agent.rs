@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use windlass_agent::fence::Fence;
+use windlass_agent::groups::Groups;
+use windlass_agent::guard::Guard;
 use windlass_agent::scratch;
-use windlass_agent::service::{Agent as Service, Worker};
+use windlass_agent::service::{Agent as Service, Log, Manager, Remote, Worker};
 use windlass_agent::work::{Job, Limits as JobLimits, TargetConfig, Tools, run_id, versions};
 use windlass_builtins::generators::GeneratorHelp;
 use windlass_builtins::hosts::HostsOptions;
@@ -68,6 +70,12 @@ pub(crate) async fn serve_builder(
             let recipe = Recipe::new(&place, setup.host.limits, item, how);
             recipes.insert(item.project.clone(), recipe);
         }
+        for group in Groups::of(&kit.directory).end_all() {
+            let message = format!(
+                "process group {group}, which an earlier build began, cannot be killed: end it"
+            );
+            speech.say(Level::Warning, &message);
+        }
         let advertisement = Advertisement::Projects(recipes.keys().cloned().collect());
         let worker = Builder {
             tools: kit.tools(),
@@ -118,14 +126,12 @@ pub(crate) async fn serve_installer(
                 "only one installer runs in an installation at a time",
             )
         })?;
+        let groups = Groups::of(&kit.directory);
+        groups.forget_ended();
         let worker = Installer {
             tools: kit.tools(),
-            turns: targets
-                .keys()
-                .map(|key| (key.clone(), tokio::sync::Mutex::default()))
-                .collect(),
             targets,
-            fence: Mutex::new(fence),
+            guard: Guard::new(fence, groups, kit.log()),
         };
         kit.serve(agent, advertisement, Arc::new(worker), manner.orders)
             .await
@@ -180,6 +186,8 @@ pub(crate) async fn installed_versions(
             let run = run_id(&id, 1).ok_or_else(|| Ending::Own("no random numbers".into()))?;
             let (_interrupter, interrupt) = interrupt();
             let job = Job {
+                id,
+                epoch: 1,
                 run,
                 sinks: Vec::new(),
                 interrupt,
@@ -343,6 +351,12 @@ impl<'a> Kit<'a> {
         }
     }
 
+    /// Takes lines for the agent's log.
+    fn log(&self) -> Log {
+        let (events, component) = (self.speech.events.clone(), self.speech.component);
+        Arc::new(move |level, message| events.log(level, component, None, None, message))
+    }
+
     async fn serve(
         mut self,
         agent: &Agent,
@@ -369,21 +383,18 @@ impl<'a> Kit<'a> {
                 })?)
             }
         };
-        let mut managers = Vec::new();
+        let mut managers: Vec<Arc<dyn Manager>> = Vec::new();
         for url in &agent.managers {
             let connection = Connection::new(url, Login::Anonymous, roots.as_deref());
-            managers.push(
-                connection.map_err(|e| {
-                    Ending::input(e.to_string(), "`managers` lists URLs of managers")
-                })?,
-            );
+            let connection = connection
+                .map_err(|e| Ending::input(e.to_string(), "`managers` lists URLs of managers"))?;
+            managers.push(Arc::new(Remote::new(connection)));
         }
         let name = agent
             .service
             .name
             .parse()
             .map_err(|e: String| Ending::input(e, "`name` of the service's file"))?;
-        let (events, component) = (self.speech.events.clone(), self.speech.component);
         let service = Service {
             name,
             advertisement,
@@ -392,7 +403,7 @@ impl<'a> Kit<'a> {
             token: self.token.take(),
             directory: self.directory.clone(),
             worker,
-            log: Arc::new(move |level, message| events.log(level, component, None, None, message)),
+            log: self.log(),
         };
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(service.serve(stopped));

@@ -70,6 +70,8 @@ impl Recipe {
 
     fn job(&self, errand: Errand<'_>) -> Result<Job, String> {
         Ok(Job {
+            id: errand.job.clone(),
+            epoch: errand.epoch,
             run: run_id(errand.job, errand.epoch).ok_or("no random numbers")?,
             sinks: vec![joblog::sink(errand.log)?],
             interrupt: errand.interrupt,

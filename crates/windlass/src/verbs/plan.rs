@@ -12,7 +12,7 @@ use windlass_model::tasklist::{self, Tasklist};
 use crate::cli::Inputs;
 use crate::ending::Ending;
 use crate::making::{self, Made};
-use crate::output::print;
+use crate::output::{print, print_by};
 use crate::program::Program;
 use crate::session::Session;
 
@@ -43,7 +43,7 @@ impl Plan {
     async fn plan(self, session: &mut Session) -> Result<(), Ending> {
         let mut made = making::make(session, &self.inputs).await?;
         if let Some(host) = &self.show {
-            return show(&made, host);
+            return show(session, &made, host);
         }
         if !self.dump && self.save.is_none() {
             return print("Syntax ok\n");
@@ -51,18 +51,14 @@ impl Plan {
         pin_files(&mut made).await?;
         match &self.save {
             Some(path) => save(&made.tasklist, path),
-            None => {
-                let mut text = Vec::new();
-                tasklist::write(&made.tasklist, &mut text)
-                    .map_err(|e| Ending::own("the tasklist", e))?;
-                print(&String::from_utf8_lossy(&text))
-            }
+            None => print_by(|out| tasklist::write(&made.tasklist, out)),
         }
     }
 }
 
-fn show(made: &Made, host: &str) -> Result<(), Ending> {
-    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
+fn show(session: &Session, made: &Made, host: &str) -> Result<(), Ending> {
+    let run = journal::new_run_id(&session.state_dir())
+        .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
     let wanted = (!host.is_empty()).then(|| HostName::new(host));
     if let Some(wanted) = &wanted {
         let mut known = made.prepared.hosts();

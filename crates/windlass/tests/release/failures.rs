@@ -13,7 +13,15 @@ use crate::world::{RECIPE, World, page};
 
 /// What an agent keeps when nothing runs.
 fn is_clean(service: &Service) {
-    let keeps = ["jobs", "locks", "logs", "managers", "resources", "state"];
+    let keeps = [
+        "groups",
+        "jobs",
+        "locks",
+        "logs",
+        "managers",
+        "resources",
+        "state",
+    ];
     for name in service.list("work") {
         assert!(keeps.contains(&name.as_str()), "{name}");
     }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::service::{Form, Service, until};
-use crate::world::{BEHAVIOUR, RECIPE, World, page};
+use crate::world::{BEHAVIOUR, MANAGER, RECIPE, World, page};
 
 /// Longest that a service may take to stop.
 const SOON: Duration = Duration::from_secs(5);
@@ -153,7 +154,7 @@ fn a_killed_builder_builds_again_and_another_takes_over_from_a_stopped_one() {
     builder.start();
     builder.says("registered with");
     let folders = builder.list("work");
-    assert_eq!(folders, ["jobs", "logs", "managers", "resources"]);
+    assert_eq!(folders, ["groups", "jobs", "logs", "managers", "resources"]);
     assert!(builder.list("work/jobs").is_empty());
 }
 
@@ -215,6 +216,117 @@ fn a_killed_installer_leaves_an_unknown_that_is_settled_by_hand() {
     // The next install is not kept waiting.
     go(&world, "install");
     world.installed(&json!({"trunk": true}));
+}
+
+#[test]
+fn what_a_killed_installer_had_begun_is_waited_for() {
+    let (world, mut manager, mut builder, mut installer) = slow_world();
+    let dir = world.path().display();
+    let say = |what: &str| format!("echo {what} {{job}}.{{epoch}} >>{dir}/order");
+    let wait = wait_for(world.path(), "install");
+    let run = format!("{}; {wait}; {}", say("begins"), say("ends"));
+    let stages = json!([{"name": "Wait", "concurrency": 1, "tasks": [
+        {"command": "execute_command", "run": run}]}]);
+    let behaviour = json!({"name": "template", "klass": "tasklist", "package": "windlass.install", "stages": stages});
+    installer.write(&format!("{BEHAVIOUR}.yaml"), &behaviour.to_string());
+    world.up(&mut manager);
+    builder.start();
+    installer.start();
+    world.registered(2);
+    let first = world.install(&json!({"trunk": true}));
+    begun(&world, "install");
+    installer.kill();
+    assert_eq!(world.ended(&first), "UNKNOWN");
+    installer.start();
+    let told = "goes on still: look at the target, then settle it";
+    until("it says that it goes on", || {
+        world.story(&first).contains(told).then_some(())
+    });
+    let jobs = world.get(&format!("transactions/{first}"))["jobs"].clone();
+    let mut jobs = jobs.as_array().unwrap().iter();
+    let job = jobs.find(|job| job["state"] == "unknown").unwrap();
+    let job = job["job"].as_str().unwrap();
+    // Somebody is wrong about it; nothing begins beside it all the same.
+    let path = format!("transactions/{first}/jobs/{job}/settle");
+    let answer = world.post(&path, &json!({"settled": "failed"}));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let second = world.install(&json!({"trunk": true}));
+    installer.says("goes on still, which install");
+    let order = || fs::read_to_string(world.path().join("order")).unwrap();
+    assert_eq!(order(), format!("begins {job}.1\n"));
+    go(&world, "install");
+    assert_eq!(world.ended(&second), "INSTALL_COMPLETED");
+    let own = format!("{second}.i1.1");
+    let wanted = format!("begins {job}.1\nends {job}.1\nbegins {own}\nends {own}\n");
+    assert_eq!(order(), wanted);
+}
+
+/// Whether a process of a group lives.
+fn goes_on(group: &str) -> bool {
+    let listed = Command::new("ps").args(["-eo", "pgid=,stat="]).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let mut processes = listed.lines().map(|line| line.split_whitespace());
+    processes.any(|mut words| {
+        words.next() == Some(group) && words.next().is_some_and(|stat| !stat.starts_with('Z'))
+    })
+}
+
+#[test]
+fn what_a_killed_builder_had_begun_is_ended() {
+    let (world, mut manager, mut builder, mut installer) = slow_world();
+    slow_build(&world, &builder);
+    world.up(&mut manager);
+    builder.start();
+    installer.start();
+    world.registered(2);
+    let id = world.install(&json!({"trunk": true}));
+    begun(&world, "build");
+    let job = world.get(&format!("transactions/{id}"))["jobs"][0]["job"].clone();
+    let job = job.as_str().unwrap();
+    builder.kill();
+    fs::remove_file(world.path().join("build-begun")).unwrap();
+    let record = builder.at("work/groups").join(format!("{job}.1"));
+    let record = fs::read_to_string(record).unwrap();
+    // The last one: the checkout's is over.
+    let group = record.lines().last().unwrap();
+    let group = group.split(' ').next().unwrap();
+    assert!(goes_on(group), "{record}");
+    builder.start();
+    begun(&world, "build");
+    assert!(!goes_on(group), "{record}");
+    go(&world, "build");
+    assert_eq!(world.ended(&id), "INSTALL_COMPLETED");
+    assert!(builder.list("work/groups").is_empty());
+}
+
+#[test]
+fn nobody_waits_for_the_lease_of_an_agent_that_began_anew() {
+    let (world, mut manager, mut builder, mut installer) = slow_world();
+    slow_build(&world, &builder);
+    slow_install(&world, &installer);
+    // Nothing here waits for so long.
+    manager.edit(MANAGER, "lease: 5", "lease: 600");
+    world.up(&mut manager);
+    builder.start();
+    installer.start();
+    world.registered(2);
+    let id = world.install(&json!({"trunk": true}));
+    begun(&world, "build");
+    builder.kill();
+    fs::remove_file(world.path().join("build-begun")).unwrap();
+    builder.start();
+    begun(&world, "build");
+    go(&world, "build");
+    begun(&world, "install");
+    installer.kill();
+    assert_eq!(world.status(&id), "BUILD_COMPLETED");
+    installer.start();
+    assert_eq!(world.ended(&id), "UNKNOWN", "{}", world.story(&id));
+    let told = "the installer was stopped while it was under way";
+    until("it says what its journal knows", || {
+        world.story(&id).contains(told).then_some(())
+    });
+    go(&world, "install");
 }
 
 #[test]

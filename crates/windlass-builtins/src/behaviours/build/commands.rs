@@ -64,6 +64,8 @@ fn environment(facts: &BuildFacts, own: Option<&Map>) -> Map {
         ("WINDLASS_PROJECT", facts.project.to_string()),
         ("WINDLASS_TARGETS", targets.join(" ")),
         ("WINDLASS_TRANSACTION", facts.transaction.to_string()),
+        ("WINDLASS_JOB", facts.job.to_string()),
+        ("WINDLASS_EPOCH", facts.epoch.to_string()),
         ("WINDLASS_SOURCE", path(&facts.source)),
         ("WINDLASS_RESOURCES", path(&facts.resources)),
         ("WINDLASS_REVISION_FILE", path(&facts.revision_file)),

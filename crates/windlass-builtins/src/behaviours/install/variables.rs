@@ -27,6 +27,8 @@ impl Variables {
                 facts.install_path.clone().unwrap_or_default(),
             ),
             ("transaction", resource.transaction.to_string()),
+            ("job", resource.job.to_string()),
+            ("epoch", resource.epoch.to_string()),
         ])
     }
 

@@ -1,25 +1,15 @@
-//! Windlass is killed (`kill -9`) in the middle of a deploy under load, at moments spread over all of it, and gone on with.
-//!
-//! A few moments each time; fifty with `./test kill`. `WINDLASS_KILLS` says how many, `WINDLASS_KILL_SEED` chooses the same ones
-//! again.
-
-#![allow(clippy::unwrap_used, reason = "a test ends where an expectation does")]
-#![allow(clippy::panic, reason = "the functions that tests share are tests")]
-#![allow(clippy::print_stdout, reason = "fifty moments take minutes")]
-
-mod support;
+//! The deploying Windlass is killed in the middle of a deploy under load, at moments spread over all of it, and gone on with.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::Ran;
-use support::shop::{HOSTS, Shop};
+use windlass_testkit::chaos::{Times, Trial};
 
-/// How many moments, when nobody says.
-const MOMENTS: u64 = 4;
+use crate::support::Ran;
+use crate::support::shop::{HOSTS, Shop};
 
 /// When Windlass is killed.
 #[derive(Clone, Copy, Debug)]
@@ -28,20 +18,6 @@ enum Moment {
     After(Duration),
     /// When so many lines of the journal are written.
     Line(usize),
-}
-
-/// Numbers that look random, and are the same again for the same seed.
-struct Numbers(u64);
-
-impl Numbers {
-    /// From 0 to below 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as f64 / (1u64 << 31) as f64
-    }
 }
 
 /// A shop whose releases come with a migration that must be done once, and takes its time.
@@ -214,7 +190,6 @@ fn asks(show: &Value, ran: &Ran) -> Vec<String> {
     let mut told = Vec::new();
     for task in unknown {
         let id = task["id"].as_str().unwrap();
-        println!("  asked: {task}");
         told.extend(["--run-again".to_owned(), id.to_owned()]);
     }
     told
@@ -265,21 +240,19 @@ fn all_is_well(shop: &Shop, version: &str) {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
+/// What came of the kills.
+#[derive(Default)]
+struct Tally {
+    cut: u64,
+    unbegun: u64,
+    asked: usize,
+    recovery: Times,
 }
 
 #[test]
-fn a_deploy_that_was_killed_is_gone_on_with() {
-    let count = number("WINDLASS_KILLS").unwrap_or(MOMENTS);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    let seed = number("WINDLASS_KILL_SEED").unwrap_or(now.as_secs());
-    println!("{count} moments, seed {seed}");
-    let mut numbers = Numbers(seed);
-    numbers.next();
-
+fn kills_of_deploys_are_gone_on_with() {
+    let trial = Trial::begin("kills_of_deploys");
+    let count = trial.count(3, 150);
     let shop = shop();
     shop.deploy("1.0.0").expect(0);
     shop.wait_until_up(&[]);
@@ -287,44 +260,65 @@ fn a_deploy_that_was_killed_is_gone_on_with() {
     assert!(start(&shop, "2.0.0").wait().unwrap().success());
     let (whole, all_lines) = (begun.elapsed(), lines(runs(&shop).last().unwrap()));
     all_is_well(&shop, "2.0.0");
-    println!(
+    trial.say(format_args!(
         "a deploy takes {:.1} s and {all_lines} lines",
         whole.as_secs_f64()
-    );
+    ));
 
-    let (mut cut, mut unbegun, mut asked) = (0, 0, 0);
+    let mut tally = Tally::default();
     let load = shop.load(100, "/");
     for n in 0..count {
+        let mut numbers = trial.case(n);
         let version = format!("2.0.{}", n + 1);
         shop.make_release(&version);
-        let part = (n as f64 + numbers.next()) / count as f64;
+        let part = (n as f64 + numbers.part()) / count as f64;
         let moment = match n % 2 {
             0 => Moment::After(whole.mul_f64(part)),
             _ => Moment::Line((part * all_lines as f64) as usize),
         };
-        println!("{n}: {version} {moment:?}");
-        let (run, was_running) = killed(&shop, &version, moment);
-        where_tells_the_truth(&shop);
-        match run {
-            Some(run) if was_running && shown(&shop, "runs")["state"] != "succeeded" => {
-                cut += 1;
-                show_tells_the_truth(&shop, &version);
-                asked += resumed(&shop, &run);
-            }
-            Some(_) => {}
-            None => {
-                unbegun += 1;
-                // its lock, if it got that far, expires
-                shop.with_release("deploy", &version, &["--wait", "30"])
-                    .expect(0);
-            }
-        }
-        all_is_well(&shop, &version);
+        trial.say(format_args!("case {n}: {version} {moment:?}"));
+        kill_one(&shop, &version, moment, &mut tally);
     }
     let load = load.end();
-    println!(
-        "killed {count} times: {cut} runs were cut off, {unbegun} had not begun; asked {asked} times; {} requests, none failed",
+    let Tally {
+        cut,
+        unbegun,
+        asked,
+        recovery,
+    } = tally;
+    trial.report(format_args!(
+        "{count} kills of the deploying Windlass: {cut} runs were cut off and gone on with, {unbegun} had not begun; \
+         0 migrations done twice or lost, 0 hosts half-deployed, {asked} times it had to be told what came of a task; \
+         {} requests meanwhile, none failed",
         load["sent"]
-    );
+    ));
+    trial.report(format_args!(
+        "from going on with it until it was done: {recovery}"
+    ));
     assert!(cut * 2 >= count, "too few runs were cut off");
+}
+
+/// Kills a deploy, looks what is told of it, and goes on with it.
+fn kill_one(shop: &Shop, version: &str, moment: Moment, tally: &mut Tally) {
+    let (run, was_running) = killed(shop, version, moment);
+    where_tells_the_truth(shop);
+    match run {
+        Some(run) if was_running && shown(shop, "runs")["state"] != "succeeded" => {
+            tally.cut += 1;
+            show_tells_the_truth(shop, version);
+            let begun = Instant::now();
+            tally.asked += resumed(shop, &run);
+            tally.recovery.add(begun.elapsed());
+        }
+        Some(_) => {}
+        None => {
+            tally.unbegun += 1;
+            // its lock, if it got that far, expires
+            let begun = Instant::now();
+            shop.with_release("deploy", version, &["--wait", "30"])
+                .expect(0);
+            tally.recovery.add(begun.elapsed());
+        }
+    }
+    all_is_well(shop, version);
 }
