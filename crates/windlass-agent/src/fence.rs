@@ -168,8 +168,9 @@ impl Fence {
         }
         if whole < text.len() {
             fence.file.set_len(whole as u64)?;
-            fence.file.sync_all()?;
         }
+        // What a process that was killed wrote counts from here on, so it must be on the disk.
+        fence.file.sync_all()?;
         sync_directory(state)?;
         if lines.lines().count() > COMPACT {
             fence.compact()?;
@@ -282,11 +283,12 @@ impl Fence {
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let before = self.file.metadata()?.len();
         let written = write_line(&mut self.file, line).and_then(|()| self.file.sync_data());
-        if written.is_err() {
-            // Half a line, on a full disk, must not become the beginning of the next one.
+        written.map_err(|e| {
+            // Half a line, on a full disk, must not become the beginning of the next one; and what the disk did not take must
+            // not be found by a process that comes later.
             let _ = self.file.set_len(before);
-        }
-        written
+            io::Error::new(e.kind(), format!("{}: {e}", self.path.display()))
+        })
     }
 
     /// Writes the file anew, with no more than is remembered.

@@ -28,9 +28,10 @@ struct Header {
     process: Process,
 }
 
-/// Writes the journal of one run.
+/// Writes the journal of one run. After a failure nothing more may be written: what was lost then is not known.
 pub struct Journal {
     file: File,
+    path: PathBuf,
     buffer: Vec<u8>,
 }
 
@@ -42,15 +43,17 @@ pub fn directory(state: &Path, run: &RunId) -> PathBuf {
 impl Journal {
     /// Begins the journal of a new run, which `process` runs.
     pub fn create(state: &Path, run: &RunId, process: Process) -> io::Result<Self> {
-        let directory = directory(state, run);
-        fs::create_dir_all(&directory)?;
+        let directory = make_directory(state, run)?;
+        let path = path(state, run);
         let file = OpenOptions::new()
             .create_new(true)
             .append(true)
-            .open(directory.join("journal.jsonl"))?;
+            .open(&path)
+            .map_err(|e| at(&path, &e))?;
         lock(&file)?;
         let mut journal = Self {
             file,
+            path,
             buffer: Vec::new(),
         };
         let header = Header {
@@ -60,11 +63,12 @@ impl Journal {
         };
         journal.line(&header)?;
         journal.flush()?;
-        sync_directory(&directory)?;
+        sync_directory(&directory).map_err(|e| at(&directory, &e))?;
         Ok(journal)
     }
 
-    /// Opens the journal of a run that goes on, and cuts a torn tail off it, durably.
+    /// Opens the journal of a run that goes on, and cuts a torn tail off it, durably. When it returns all that can be read of it
+    /// is on the disk, also where the process before could not write it there.
     ///
     /// Fails with `WouldBlock` while another process writes it, with `InvalidData` when it is damaged elsewhere than at
     /// its end, or was written by a newer Windlass; nothing is changed then.
@@ -73,14 +77,10 @@ impl Journal {
         let path = path(state, run);
         let file = OpenOptions::new().read(true).append(true).open(&path)?;
         lock(&file)?;
-        let (whole, is_open) = mend::whole_length(&file)
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        if whole < file.metadata()?.len() {
-            file.set_len(whole)?;
-            file.sync_all()?;
-        }
+        let (whole, is_open) = mend::whole_length(&file).map_err(|e| at(&path, &e))?;
+        mend::make_durable(&path, &file, whole).map_err(|e| at(&path, &e))?;
         let buffer = if is_open { vec![b'\n'] } else { Vec::new() };
-        Ok(Self { file, buffer })
+        Ok(Self { file, path, buffer })
     }
 
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
@@ -90,9 +90,11 @@ impl Journal {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        let written = self.file.write_all(&self.buffer);
         self.buffer.clear();
-        self.file.sync_data()
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(|e| at(&self.path, &e))
     }
 }
 
@@ -103,6 +105,23 @@ impl Sink for Journal {
         }
         self.flush()
     }
+}
+
+/// An error that says where.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Makes the directory of a run, and its name durable.
+fn make_directory(state: &Path, run: &RunId) -> io::Result<PathBuf> {
+    let directory = directory(state, run);
+    let make = || {
+        fs::create_dir_all(&directory)?;
+        sync_directory(&state.join("runs"))?;
+        sync_directory(state)
+    };
+    make().map_err(|e| at(&directory, &e))?;
+    Ok(directory)
 }
 
 /// Takes the lock of a journal's writer. File systems without locks go without.
@@ -179,18 +198,26 @@ pub fn keep_tasklist(
     run: &RunId,
     tasklist: &windlass_model::Tasklist,
 ) -> io::Result<PathBuf> {
-    let directory = directory(state, run);
-    fs::create_dir_all(&directory)?;
-    let path = directory.join("tasklist.json");
-    let mut file = io::BufWriter::new(File::create(&path)?);
-    windlass_model::tasklist::write(tasklist, &mut file)?;
-    file.into_inner()?.sync_all()?;
-    sync_directory(&directory)?;
+    let path = make_directory(state, run)?.join("tasklist.json");
+    let mut text = Vec::new();
+    windlass_model::tasklist::write(tasklist, &mut text)?;
+    write_durably(&path, &text)?;
     Ok(path)
 }
 
+/// Writes a file whole, and makes it and its name durable.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        path.parent().map_or(Ok(()), sync_directory)
+    };
+    write().map_err(|e| at(path, &e))
+}
+
 /// Makes the names in a directory durable.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
+fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -253,12 +280,24 @@ pub fn runs(state: &Path) -> io::Result<Vec<RunId>> {
     Ok(runs)
 }
 
-/// A new run's id: the UTC time to the millisecond, so that ids sort as runs began, and 20 random bits.
-pub fn new_run_id() -> Option<RunId> {
+/// A new run's id: the UTC time to the millisecond, and 20 random bits. Ids of one state directory sort as runs began, also
+/// after the clock was set back: then an id tells the time of the newest run that is there, and is counted on from it.
+pub fn new_run_id(state: &Path) -> Option<RunId> {
     let now = jiff::Timestamp::now();
     let (time, millis) = (now.strftime("%Y%m%d-%H%M%S"), now.subsec_millisecond());
     let random = getrandom::u32().unwrap_or_default() & 0x000f_ffff;
-    RunId::new(&format!("{time}-{millis:03}{random:05x}"))
+    let id = RunId::new(&format!("{time}-{millis:03}{random:05x}"))?;
+    match runs(state).ok().and_then(|mut runs| runs.pop()) {
+        Some(newest) if newest >= id => after(&newest),
+        _ => Some(id),
+    }
+}
+
+/// The id that follows this one, if it is one of ours: its last part is a number in hexadecimal.
+fn after(newest: &RunId) -> Option<RunId> {
+    let (time, last) = newest.as_str().rsplit_once('-')?;
+    let next = u32::from_str_radix(last, 16).ok()?.checked_add(1)?;
+    RunId::new(&format!("{time}-{next:08x}"))
 }
 
 #[cfg(test)]

@@ -296,15 +296,24 @@ impl Upload {
                     found,
                 });
             }
-            part.file.sync_all().map_err(|e| fault(&part.path, &e))?;
-            if !self.folder.is_dir() {
-                fs::create_dir_all(&self.folder).map_err(|e| fault(&self.folder, &e))?;
-                if let Some(root) = self.folder.parent() {
-                    sync_folder(root)?;
-                }
+            if let Err(e) = part.file.sync_all() {
+                // What the disk did not take stays readable, and a second sync would pass: it is to be sent again.
+                let _ = fs::remove_file(&part.path);
+                return Err(fault(&part.path, &e));
             }
+            fs::create_dir_all(&self.folder).map_err(|e| fault(&self.folder, &e))?;
+            if let Some(root) = self.folder.parent() {
+                // Also where the folder is there: making its name durable may have failed before.
+                sync_folder(root)?;
+            }
+            let was_there = self.whole.exists();
             fs::rename(&part.path, &self.whole).map_err(|e| fault(&self.whole, &e))?;
-            sync_folder(&self.folder)?;
+            sync_folder(&self.folder).inspect_err(|_| {
+                // Nobody may find what a power cut could take away.
+                if !was_there {
+                    let _ = fs::remove_file(&self.whole);
+                }
+            })?;
             Ok(part.offset)
         })
         .await

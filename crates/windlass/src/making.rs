@@ -145,7 +145,7 @@ async fn run_locked(
 ) -> Result<(), Ending> {
     let resumed = made.resumed.as_ref().map(|resumed| resumed.run.clone());
     let run = resumed
-        .or_else(journal::new_run_id)
+        .or_else(|| journal::new_run_id(&session.state_dir()))
         .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
     let Some(ready) = locked(session, made, &without, &run, held).await? else {
         return Ok(());

@@ -21,11 +21,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// Keeps it beside the run's tasklist, durable.
     pub(crate) fn keep(&self, state: &Path, run: &RunId) -> io::Result<()> {
-        let directory = journal::directory(state, run);
-        let mut file = std::fs::File::create(path(state, run))?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.sync_all()?;
-        journal::sync_directory(&directory)
+        journal::write_durably(&path(state, run), &serde_json::to_vec_pretty(self)?)
     }
 
     /// Reads it back.

@@ -34,6 +34,7 @@ use crate::reporters::digest::{self, Collector};
 use crate::reporters::json::JsonLines;
 use crate::reporters::log::{Log, Verbosity};
 use crate::reporters::progress::Progress;
+use crate::reporters::steady::Steady;
 use crate::surroundings::{Surroundings, variable};
 
 /// Names that a config may have when none is given.
@@ -287,7 +288,11 @@ fn reporters(common: &Common, surroundings: &Surroundings) -> Vec<Box<dyn Sink>>
         let log = Log::new(progress.lines(), verbosity, zone).calm();
         return vec![Box::new(log), Box::new(progress)];
     }
-    vec![Box::new(Log::new(std::io::stderr(), verbosity, zone))]
+    vec![Box::new(Log::new(
+        Steady::new(std::io::stderr()),
+        verbosity,
+        zone,
+    ))]
 }
 
 /// Plugins see the variables that programs need, and no others.

@@ -158,6 +158,7 @@ async fn perform(
     work: Work<'_>,
 ) -> (Outcome, Kept) {
     let job = work.job.clone();
+    let wanted = work.interrupt.clone();
     match spec {
         JobSpec::Build(build) => match &build.generator {
             None => release(shared, client, build, work).await,
@@ -168,7 +169,7 @@ async fn perform(
         },
         JobSpec::Install(install) => {
             let directory = shared.agent.directory.join("resources").join(job.as_str());
-            let fetched = client.fetch(&job, install, &directory, &shared.stopping);
+            let fetched = client.fetch(&job, install, &directory, &wanted);
             let outcome = match fetched.await {
                 Err(why) => failed(format!("the resource cannot be fetched: {why}")),
                 Ok(fetched) => {
@@ -192,12 +193,12 @@ async fn release(
     build: &BuildSpec,
     work: Work<'_>,
 ) -> (Outcome, Kept) {
-    let job = work.job.clone();
+    let (job, wanted) = (work.job.clone(), work.interrupt.clone());
     let built = match shared.agent.worker.build(build, work).await {
         Ok(built) => built,
         Err(why) => return (failed(why), None),
     };
-    let outcome = match client.upload(&job, &built, &shared.stopping).await {
+    let outcome = match client.upload(&job, &built, &wanted).await {
         Ok(()) => Outcome::Built { index: built.index },
         Err(why) => failed(format!("the release cannot be uploaded: {why}")),
     };

@@ -15,7 +15,8 @@ use windlass_wire::connection::WireError;
 
 use super::{Manager, Shared, credential, errand};
 
-/// How long a poll waits for news when nothing is in hand, in seconds.
+/// How long a poll waits for news when nothing is in hand, in seconds; at most half a lease: what is sent into a link that was cut
+/// without a word is noticed by its silence alone.
 const IDLE_POLL: u32 = 30;
 /// The first pause before a manager that did not answer is asked again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -65,6 +66,10 @@ impl Hold {
         // Twice: at once.
         self.interrupter.again();
         self.interrupter.again();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.interrupter.is_used()
     }
 }
 
@@ -138,38 +143,37 @@ impl Loop {
 
     async fn try_register(&mut self) -> Result<Registered, String> {
         let agent = &self.shared.agent;
-        let kept = credential::load(&agent.directory, &self.url);
+        let kind = agent.advertisement.kind();
+        // It is on the disk before the manager hears it: an answer that is lost loses nothing.
+        let kept = credential::keep(&agent.directory, &self.url, kind, &agent.name);
         let kept = kept.map_err(|e| format!("the credential for {}: {e}", self.url))?;
-        let mut register = Register {
+        let register = Register {
             protocol: PROTOCOL,
-            kind: agent.advertisement.kind(),
+            kind,
             name: agent.name.clone(),
             incarnation: self.shared.incarnation.clone(),
-            token: agent.token.clone().filter(|_| kept.is_none()),
+            token: agent.token.clone(),
             slots: agent.slots,
             advertisement: agent.advertisement.clone(),
             held: self.held(),
         };
-        let client = self.client.with_credential(kept.clone());
-        let registered = match client.register(&register).await {
-            // The manager has lost it, or is another one: the token, or nothing, may do.
-            Err(WireError::Denied(_)) if kept.is_some() => {
-                register.token.clone_from(&agent.token);
-                self.client.register(&register).await
-            }
-            registered => registered,
-        };
+        let client = self.client.with_credential(Some(kept.clone()));
+        let registered = client.register(&register).await;
         let registered = registered.map_err(|e| e.to_string())?;
         let credential = match &registered.credential {
             Some(new) => {
                 let stored = credential::store(&agent.directory, &self.url, new);
                 stored
                     .map_err(|e| format!("the credential for {} cannot be kept: {e}", self.url))?;
-                Some(new.clone())
+                new.clone()
             }
             None => kept,
         };
-        self.client = self.client.with_credential(credential);
+        let lease = Duration::from_secs(u64::from(registered.lease_seconds));
+        self.client = self
+            .client
+            .with_credential(Some(credential))
+            .with_lease(lease);
         Ok(registered)
     }
 
@@ -178,6 +182,7 @@ impl Loop {
         self.revoke(&registered.drop);
         self.probe(&registered.probe).await;
         let renew = (registered.lease_seconds / 3).clamp(1, IDLE_POLL);
+        let idle = (registered.lease_seconds / 2).clamp(1, IDLE_POLL);
         // A manager that is back hears of what goes on here before the leases of that are over.
         self.longest_pause = LONGEST_PAUSE.min(Duration::from_secs(u64::from(renew)));
         let mut pause = FIRST_PAUSE;
@@ -190,7 +195,7 @@ impl Loop {
                 incarnation: self.shared.incarnation.clone(),
                 free,
                 wait_seconds: if held.is_empty() && free > 0 {
-                    IDLE_POLL
+                    idle
                 } else {
                     renew
                 },
@@ -206,7 +211,14 @@ impl Loop {
             match polled {
                 Ok(polled) => {
                     pause = FIRST_PAUSE;
+                    let only_again = polled.jobs.is_empty()
+                        && polled.probe.is_empty()
+                        && !polled.revoked.is_empty()
+                        && self.are_stopping(&polled.revoked);
                     self.take(polled, &registered).await;
+                    if only_again {
+                        tokio::time::sleep(FIRST_PAUSE).await;
+                    }
                 }
                 Err(WireError::Superseded(why)) => return Over::Replaced(why),
                 Err(WireError::Denied(_)) => return Over::Again,
@@ -231,12 +243,22 @@ impl Loop {
             Err(poisoned) => poisoned.into_inner(),
         };
         for job in jobs {
-            if let Some(hold) = in_hand.get(job) {
+            if let Some(hold) = in_hand.get(job).filter(|hold| !hold.is_stopping()) {
                 let message = format!("job {job} is not wanted any more: it is stopped");
                 self.shared.log(Level::Warning, &message);
                 hold.stop();
             }
         }
+    }
+
+    /// Whether all of these are told to stop already.
+    fn are_stopping(&self, jobs: &[JobId]) -> bool {
+        let in_hand = match self.in_hand.lock() {
+            Ok(in_hand) => in_hand,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let mut held = jobs.iter().filter_map(|job| in_hand.get(job));
+        held.all(Hold::is_stopping)
     }
 
     async fn probe(&self, jobs: &[Held]) {
@@ -250,6 +272,10 @@ impl Loop {
             if let Err(error) = self.client.probed(job, *epoch, verdict).await {
                 self.shared
                     .log(Level::Warning, &format!("job {job}: {error}"));
+                // It will ask again; what is in hand is not to wait for that.
+                if error.is_passing() {
+                    return;
+                }
             }
         }
     }
@@ -267,10 +293,19 @@ impl Loop {
                 interrupter,
                 over,
             };
-            let earlier = match self.in_hand.lock() {
-                Ok(mut in_hand) => in_hand.insert(given.job.clone(), hold),
-                Err(poisoned) => poisoned.into_inner().insert(given.job.clone(), hold),
+            let mut in_hand = match self.in_hand.lock() {
+                Ok(in_hand) => in_hand,
+                Err(poisoned) => poisoned.into_inner(),
             };
+            if in_hand
+                .get(&given.job)
+                .is_some_and(|held| held.epoch >= given.epoch)
+            {
+                // Given twice.
+                continue;
+            }
+            let earlier = in_hand.insert(given.job.clone(), hold);
+            drop(in_hand);
             let (shared, client, in_hand) = (
                 self.shared.clone(),
                 self.client.clone(),

@@ -12,6 +12,7 @@ mod remote;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
@@ -93,6 +94,8 @@ pub trait Manager: Send + Sync {
     fn url(&self) -> &str;
     /// The same, which is shown another credential.
     fn with_credential(&self, credential: Option<String>) -> Arc<dyn Manager>;
+    /// The same, whose calls are given up in time to be made again before a lease is over.
+    fn with_lease(&self, lease: Duration) -> Arc<dyn Manager>;
     /// Registers.
     async fn register(&self, register: &Register) -> Result<Registered, WireError>;
     /// Asks for work, and renews what is held. Waits as long as it says.
@@ -103,20 +106,21 @@ pub trait Manager: Send + Sync {
     async fn finish(&self, job: &JobId, finish: &Finish) -> Result<(), WireError>;
     /// Says what the journal here knows of a job, under the lease that it was asked about.
     async fn probed(&self, job: &JobId, epoch: Epoch, verdict: Verdict) -> Result<(), WireError>;
-    /// Uploads what was built; tries again unless the agent is stopping.
+    /// Uploads what was built; tries again as long as it is wanted.
     async fn upload(
         &self,
         job: &JobId,
         built: &BuiltFiles,
-        stopping: &AtomicBool,
+        wanted: &Interrupt,
     ) -> Result<(), WireError>;
-    /// Fetches what a job installs into a directory of its own, and verifies it; tries again unless the agent is stopping.
+    /// Fetches what a job installs into a directory of its own, and verifies it; tries again as long as it is
+    /// wanted.
     async fn fetch(
         &self,
         job: &JobId,
         spec: &InstallSpec,
         directory: &Path,
-        stopping: &AtomicBool,
+        wanted: &Interrupt,
     ) -> Result<Fetched, String>;
     /// Sends what a job prints into a file until it ended, and removes the file.
     async fn follow(&self, job: (JobId, Epoch), path: &Path, ended: watch::Receiver<bool>);

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use windlass_engine::interrupt::Interrupt;
 use windlass_model::release::machine::Verdict;
 use windlass_model::release::{Epoch, InstallSpec, JobId};
 use windlass_wire::agent::{AgentClient, Finish, Poll, Polled, Register, Registered};
@@ -17,7 +17,7 @@ use super::{BuiltFiles, Fetched, Manager, log};
 
 /// Pause between two tries of a call.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often bytes are asked for again from where they stopped.
+/// How often a manager that cannot take or give bytes is asked again.
 const TRIES: u32 = 20;
 
 /// Speaks the agents' protocol with a manager.
@@ -36,6 +36,15 @@ impl Remote {
     }
 }
 
+/// Whether a call about bytes is made again after an error, when it was made so often before. A link that is cut is waited for as
+/// long as the job is wanted; anything else is not.
+fn is_made_again(wanted: &Interrupt, error: &WireError, tries: &mut u32) -> bool {
+    if !matches!(error, WireError::Link(_)) {
+        *tries += 1;
+    }
+    *tries <= TRIES && wanted.times() == 0
+}
+
 #[async_trait]
 impl Manager for Remote {
     fn url(&self) -> &str {
@@ -46,6 +55,13 @@ impl Manager for Remote {
         Arc::new(Self {
             url: self.url.clone(),
             client: self.client.with_credential(credential),
+        })
+    }
+
+    fn with_lease(&self, lease: Duration) -> Arc<dyn Manager> {
+        Arc::new(Self {
+            url: self.url.clone(),
+            client: self.client.with_lease(lease),
         })
     }
 
@@ -73,7 +89,7 @@ impl Manager for Remote {
         &self,
         job: &JobId,
         built: &BuiltFiles,
-        stopping: &AtomicBool,
+        wanted: &Interrupt,
     ) -> Result<(), WireError> {
         for (target, path) in &built.files {
             let Some(item) = built.index.targets.get(target) else {
@@ -85,11 +101,11 @@ impl Manager for Remote {
                 match put.await {
                     Ok(()) => break,
                     // A conflict about where the upload stands is settled by asking again.
-                    Err(
-                        WireError::Link(_) | WireError::Unavailable(_) | WireError::Superseded(_),
-                    ) if tries < TRIES && !stopping.load(Ordering::Relaxed) => {
-                        tries += 1;
-                        sleep(PAUSE).await;
+                    Err(error)
+                        if (error.is_passing() || matches!(error, WireError::Superseded(_)))
+                            && is_made_again(wanted, &error, &mut tries) =>
+                    {
+                        sleep(PAUSE).await
                     }
                     Err(error) => return Err(error),
                 }
@@ -103,7 +119,7 @@ impl Manager for Remote {
         job: &JobId,
         spec: &InstallSpec,
         directory: &Path,
-        stopping: &AtomicBool,
+        wanted: &Interrupt,
     ) -> Result<Fetched, String> {
         let name = Path::new(&spec.resource.name);
         let plain = name.file_name().is_some_and(|file| Path::new(file) == name);
@@ -123,11 +139,8 @@ impl Manager for Remote {
             let got = self.client.get_blob(job, &spec.resource.digest, &path);
             match got.await {
                 Ok(found) => break found,
-                Err(error)
-                    if error.is_passing() && tries < TRIES && !stopping.load(Ordering::Relaxed) =>
-                {
-                    tries += 1;
-                    sleep(PAUSE).await;
+                Err(error) if error.is_passing() && is_made_again(wanted, &error, &mut tries) => {
+                    sleep(PAUSE).await
                 }
                 Err(error) => return Err(error.to_string()),
             }

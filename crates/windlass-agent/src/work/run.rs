@@ -169,8 +169,8 @@ impl<'t> Runner<'t> {
         };
         let report = executor::run(&prepared, options).await;
         if !self.events.barrier().await {
-            let why = "what happened could not be recorded";
-            return Err(Failure::new(FailureKind::Own, why));
+            let why = "what happened could not be recorded: look at what the job was to do";
+            return Err(Failure::new(FailureKind::Unknown, why));
         }
         match report.end {
             RunEnd::Succeeded => Ok(()),

@@ -231,8 +231,8 @@ pub async fn run(prepared: &Prepared, options: Options) -> Report {
             owed: owed.clone(),
         })
         .await;
-    // What is known is in the journal; only what is not may have to be asked back.
-    if end != RunEnd::Unknown {
+    // What is known is in the journal by then; only what is not may have to be asked back.
+    if end != RunEnd::Unknown && events.barrier().await {
         kept::forget(&shared).await;
     }
     Report {

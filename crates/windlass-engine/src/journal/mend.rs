@@ -1,7 +1,8 @@
-//! What of a journal is whole.
+//! What of a journal is whole, and making that durable.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use windlass_model::event::Event;
 
@@ -41,6 +42,22 @@ pub(super) fn whole_length(mut file: &File) -> io::Result<(u64, bool)> {
             return Err(damaged(why));
         }
     }
+}
+
+/// Cuts off what follows the first `whole` bytes, and has the disk take these.
+///
+/// They are written once more: where an earlier sync failed the system may hold them for clean, and give them to every reader
+/// but never to the disk.
+pub(super) fn make_durable(path: &Path, file: &File, whole: u64) -> io::Result<()> {
+    if whole < file.metadata()?.len() {
+        file.set_len(whole)?;
+    }
+    let mut again = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut bytes = Vec::new();
+    (&again).take(whole).read_to_end(&mut bytes)?;
+    again.seek(SeekFrom::Start(0))?;
+    again.write_all(&bytes)?;
+    again.sync_all()
 }
 
 fn damaged(why: String) -> io::Error {

@@ -14,7 +14,7 @@ fn event(times: u8) -> Event {
 
 /// A journal of two events.
 fn written(state: &Path) -> RunId {
-    let run = new_run_id().unwrap();
+    let run = new_run_id(state).unwrap();
     let mut journal = Journal::create(state, &run, PROCESS).unwrap();
     journal.accept(&[event(1), event(2)]).unwrap();
     run
@@ -79,7 +79,7 @@ fn damage_elsewhere_and_newer_events_are_left_alone() {
 #[test]
 fn one_process_writes_a_journal() {
     let state = tempfile::tempdir().unwrap();
-    let run = new_run_id().unwrap();
+    let run = new_run_id(state.path()).unwrap();
     let journal = Journal::create(state.path(), &run, PROCESS).unwrap();
     assert!(is_being_written(state.path(), &run));
     let refused = Journal::append_to(state.path(), &run).err().unwrap();
@@ -87,4 +87,28 @@ fn one_process_writes_a_journal() {
     drop(journal);
     assert!(!is_being_written(state.path(), &run));
     Journal::append_to(state.path(), &run).unwrap();
+}
+
+#[test]
+fn runs_sort_as_they_began_though_the_clock_is_set_back() {
+    let state = tempfile::tempdir().unwrap();
+    let tomorrow = RunId::new("99991231-235959-999fffff").unwrap();
+    fs::create_dir_all(directory(state.path(), &tomorrow)).unwrap();
+    let mut last = tomorrow;
+    for _ in 0..3 {
+        let next = new_run_id(state.path()).unwrap();
+        assert!(next > last, "{next} {last}");
+        fs::create_dir_all(directory(state.path(), &next)).unwrap();
+        last = next;
+    }
+}
+
+#[test]
+fn a_fault_says_where() {
+    let state = tempfile::tempdir().unwrap();
+    fs::write(state.path().join("runs"), "a file").unwrap();
+    let run = RunId::new("20261128-120000-12345678").unwrap();
+    let error = Journal::create(state.path(), &run, PROCESS).err().unwrap();
+    let place = directory(state.path(), &run).display().to_string();
+    assert!(error.to_string().starts_with(&place), "{error}");
 }

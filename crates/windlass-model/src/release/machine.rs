@@ -531,6 +531,26 @@ pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
     effects
 }
 
+/// The clock was set by `by`, or nobody looked at it for a while: every lease is a whole one from here on. Deadlines move along with
+/// the clock; none is sooner than a lease, in which agents that were away come back, or later than `longest`, for which the longest
+/// is given.
+pub fn clock_set(whole: &mut Whole, by: Micros, lease: Micros, longest: Micros, now: Micros) {
+    let (soonest, latest) = (now.saturating_add(lease), now.saturating_add(longest));
+    for job in &mut whole.jobs {
+        if matches!(job.state, JobState::Leased | JobState::Started) {
+            job.lease_until = Some(soonest);
+        }
+        if matches!(job.state, JobState::Queued | JobState::Leased) {
+            // One that lies beyond the latest was given before the clock was set back.
+            let moves = |deadline| by > 0 || deadline > latest;
+            job.deadline = job.deadline.map(|deadline| {
+                let moved = if moves(deadline) { by } else { 0 };
+                deadline.saturating_add(moved).min(latest).max(soonest)
+            });
+        }
+    }
+}
+
 /// The agent has begun anew without it: nobody has it any more, whatever its lease says. What it was given under another epoch since
 /// is not meant.
 pub fn lost(whole: &mut Whole, id: &JobId, name: &AgentName, epoch: Epoch, now: Micros) -> Changed {

@@ -13,6 +13,7 @@ use windlass_store::{AgentRecord, AgentState, ChangeError};
 use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
 
 use super::agents::MOST_HELD;
+use super::handed::Handed;
 use super::wake::{Offers, Turn};
 use super::{AgentLogin, App, AppError, AppResult};
 
@@ -68,7 +69,7 @@ impl App {
             polled.probe = self.to_probe(login, &poll.held).await?;
             polled.probe.retain(|of| !self.was_asked(&of.job));
             if may_begin {
-                polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
+                polled.jobs = self.lease_jobs(login, &agent, &poll, address).await?;
                 if let Some(turn) = turn.take() {
                     turn.taken();
                 }
@@ -209,23 +210,60 @@ impl App {
         &self,
         login: &AgentLogin,
         agent: &AgentRecord,
-        free: u32,
+        poll: &Poll,
         address: &str,
     ) -> AppResult<Vec<Given>> {
+        let free = poll.free.min(JOBS_A_POLL) as usize;
+        let mut given = self.unheard(login, poll).await?;
+        given.truncate(free);
         let projects: Vec<Project> = projects(agent).cloned().collect();
         let candidates = self
             .store()
             .leasable(login.kind, &login.name, &projects)
             .await?;
-        let mut given = Vec::new();
         for (transaction, job) in candidates {
-            if given.len() as u32 >= free.min(JOBS_A_POLL) {
+            if given.len() >= free {
                 break;
             }
-            match self.lease_job(login, &transaction, &job, address).await {
-                Ok(Some(job)) => given.push(job),
-                Ok(None) => {}
-                Err(error) => return Err(error),
+            // What the agent has under an older right is to be given up first.
+            if poll.held.iter().any(|held| held.job == job) {
+                continue;
+            }
+            if let Some(job) = self.lease_job(login, &transaction, &job, address).await? {
+                let handed = Handed {
+                    transaction,
+                    job: job.job.clone(),
+                    epoch: job.epoch,
+                    incarnation: poll.incarnation.clone(),
+                };
+                self.inner.handed.add(login, handed);
+                given.push(job);
+            }
+        }
+        Ok(given)
+    }
+
+    /// Jobs that an earlier answer gave to the same process, which has not begun them and does not know of them: that answer was
+    /// lost. They are given again, under the same right.
+    async fn unheard(&self, login: &AgentLogin, poll: &Poll) -> AppResult<Vec<Given>> {
+        let mut given = Vec::new();
+        for handed in self.inner.handed.of(login) {
+            let found = self.store().whole(&handed.transaction).await?;
+            let job = found.as_ref().and_then(|whole| whole.job(&handed.job));
+            let is_leased = job.is_some_and(|job| {
+                job.state == JobState::Leased
+                    && job.epoch == handed.epoch
+                    && job.agent.as_ref() == Some(&login.name)
+            });
+            if !is_leased || handed.incarnation != poll.incarnation {
+                self.inner.handed.remove(login, &handed);
+                continue;
+            }
+            if poll.held.iter().any(|held| held.job == handed.job) {
+                continue;
+            }
+            if let Some((whole, job)) = found.as_ref().zip(job) {
+                given.extend(self.given(whole, job).await?);
             }
         }
         Ok(given)
@@ -258,16 +296,23 @@ impl App {
         let Some(leased) = whole.job(job).cloned() else {
             return Ok(None);
         };
-        let spec = match self.spec(&whole, &leased).await {
+        let given = self.given(&whole, &leased).await?;
+        self.inner.wake.transaction(transaction);
+        Ok(given)
+    }
+
+    /// What an agent is told of a job that it has a lease of; none: it cannot be done any more, and has failed.
+    async fn given(&self, whole: &Whole, leased: &Job) -> AppResult<Option<Given>> {
+        let spec = match self.spec(whole, leased).await {
             Err(AppError::Conflict(why)) => {
-                self.cannot_be_done(transaction, &leased, why).await?;
+                let transaction = &whole.transaction.id;
+                self.cannot_be_done(transaction, leased, why).await?;
                 return Ok(None);
             }
             spec => spec?,
         };
-        self.inner.wake.transaction(transaction);
         Ok(Some(Given {
-            job: leased.id,
+            job: leased.id.clone(),
             epoch: leased.epoch,
             spec,
         }))

@@ -98,13 +98,8 @@ pub trait Ledger: Send + Sync {
         state: AgentState,
     ) -> Result<bool, StoreError>;
     async fn remove(&self, kind: AgentKind, name: &AgentName) -> Result<bool, StoreError>;
-    async fn create_token(
-        &self,
-        kind: &str,
-        subject: &str,
-        ttl: Duration,
-    ) -> Result<String, StoreError>;
-    async fn take_token(&self, kind: &str, token: &str) -> Result<Option<String>, StoreError>;
+    async fn create_token(&self, kind: &str, ttl: Duration) -> Result<String, StoreError>;
+    async fn take_token(&self, kind: &str, token: &str, by: &str) -> Result<bool, StoreError>;
 }
 
 /// A ledger that is open. Cheap to clone.
@@ -320,16 +315,11 @@ impl Ledger for Store {
         self.remove(kind, name).await
     }
 
-    async fn create_token(
-        &self,
-        kind: &str,
-        subject: &str,
-        ttl: Duration,
-    ) -> Result<String, StoreError> {
-        self.create_token(kind, subject, ttl).await
+    async fn create_token(&self, kind: &str, ttl: Duration) -> Result<String, StoreError> {
+        self.create_token(kind, ttl).await
     }
 
-    async fn take_token(&self, kind: &str, token: &str) -> Result<Option<String>, StoreError> {
-        self.take_token(kind, token).await
+    async fn take_token(&self, kind: &str, token: &str, by: &str) -> Result<bool, StoreError> {
+        self.take_token(kind, token, by).await
     }
 }

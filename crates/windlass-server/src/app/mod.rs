@@ -3,6 +3,7 @@
 mod advance;
 mod agents;
 mod bytes;
+mod handed;
 mod jobs;
 mod leases;
 mod ledger;
@@ -13,6 +14,7 @@ mod route;
 mod schedule;
 mod sight;
 mod specs;
+mod uploads;
 mod wake;
 
 use std::collections::HashMap;
@@ -34,6 +36,7 @@ use wake::Wake;
 pub use agents::AgentLogin;
 pub use ledger::{Books, Change, Ledger, Written};
 pub use requests::Requester;
+pub use uploads::Receiving;
 
 /// How long an auth plugin may take to answer; one that takes longer counts as silent.
 const AUTH_TIME: Duration = Duration::from_secs(20);
@@ -58,6 +61,8 @@ struct Inner {
     writing: tokio::sync::Mutex<()>,
     /// Jobs that their installer was asked about: until when it is not asked again; none: it does not know either.
     asked: Mutex<HashMap<JobId, Option<Instant>>>,
+    handed: handed::AllHanded,
+    uploads: uploads::Uploads,
     /// Whether a rollback may be owed that was not begun.
     owes: AtomicBool,
     /// Held while one is begun.
@@ -174,6 +179,8 @@ impl App {
                 delivered: Mutex::default(),
                 writing: tokio::sync::Mutex::default(),
                 asked: Mutex::default(),
+                handed: handed::AllHanded::default(),
+                uploads: uploads::Uploads::default(),
                 owes: AtomicBool::new(true),
                 rolling_back: tokio::sync::Mutex::default(),
                 stopping: tokio::sync::watch::Sender::new(false),

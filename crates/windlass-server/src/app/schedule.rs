@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use windlass_model::release::machine::{self, Planned};
 use windlass_model::release::rollout::waves;
-use windlass_model::release::{AgentName, JobId, TransactionId, Whole};
+use windlass_model::release::{AgentName, JobId, Micros, TransactionId, Whole};
 use windlass_model::step::Level;
 use windlass_store::ChangeError;
 
@@ -19,25 +19,48 @@ const TIDY: Duration = Duration::from_secs(3600);
 /// How long an upload may rest before it is none any more.
 const UPLOAD: Duration = Duration::from_secs(24 * 3600);
 
+/// The database's clock beside this machine's steady one, which nobody sets and which stands still while the machine sleeps.
+#[derive(Default)]
+struct Clock {
+    seen: Option<(Instant, Micros)>,
+}
+
+impl Clock {
+    /// By how much the database's clock was set since it was seen last, if by more than `slack`; by nothing when it was never
+    /// seen.
+    fn set_by(&self, now: Micros, slack: Micros) -> Option<Micros> {
+        let Some((since, then)) = self.seen else {
+            return Some(0);
+        };
+        let by = now
+            .saturating_sub(then)
+            .saturating_sub(micros(since.elapsed()));
+        (by.saturating_abs() > slack).then_some(by)
+    }
+
+    fn seen(&mut self, now: Micros) {
+        self.seen = Some((Instant::now(), now));
+    }
+}
+
 impl App {
     /// Runs until the manager is told to stop. What fails is logged and tried again at the next tick.
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
-        let begun = Instant::now();
-        let mut tidied: Option<Instant> = None;
-        let mut ticked = begun;
+        let mut clock = Clock::default();
+        let (mut tidied, mut ticked): (Option<Instant>, Option<Instant>) = (None, None);
+        let is_due = |at: Option<Instant>, every| at.is_none_or(|at| at.elapsed() >= every);
         while !*stopping.borrow() {
-            if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
+            if is_due(tidied, TIDY) {
                 tidied = Some(Instant::now());
                 self.tidy().await;
             }
-            // While there was no manager nobody could renew a lease: every agent has a whole one from here on.
-            let expires = begun.elapsed() >= self.settings().lease && ticked.elapsed() >= TICK;
-            if expires {
-                ticked = Instant::now();
+            let ticks = is_due(ticked, TICK);
+            if ticks {
+                ticked = Some(Instant::now());
             }
-            match self.turn(expires).await {
+            match self.turn(ticks.then_some(&mut clock)).await {
                 Ok(()) => told = false,
                 Err(error) if !told => {
                     told = true;
@@ -74,19 +97,53 @@ impl App {
         self.inner.stopping.send_replace(true);
     }
 
-    async fn turn(&self, expires: bool) -> AppResult<()> {
+    async fn turn(&self, clock: Option<&mut Clock>) -> AppResult<()> {
         self.roll_back_owed().await?;
-        let due = match expires {
-            true => self.store().due(self.store().now().await?).await?,
-            false => Vec::new(),
-        };
-        for id in due {
+        if let Some(clock) = clock {
+            self.tick(clock).await?;
+        }
+        for id in self.store().waiting().await? {
+            self.plan(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends leases and passes deadlines.
+    async fn tick(&self, clock: &mut Clock) -> AppResult<()> {
+        let now = self.store().now().await?;
+        if let Some(by) = clock.set_by(now, micros(self.settings().lease / 4)) {
+            self.clock_set(by).await?;
+        }
+        clock.seen(now);
+        for id in self.store().due(now).await? {
             let change = |whole: &mut Whole, now| Ok(machine::tick(whole, now));
             let whole = self.advance(&id, change).await?;
             self.inner.wake.project(&whole.transaction.project);
         }
-        for id in self.store().waiting().await? {
-            self.plan(&id).await?;
+        Ok(())
+    }
+
+    /// Leases and deadlines are times of the database's clock, which somebody has set, or which nobody looked at while there was
+    /// no manager: agents could not renew a lease, or would seem not to have done so.
+    async fn clock_set(&self, by: Micros) -> AppResult<()> {
+        let settings = self.settings();
+        let (lease, longest) = (
+            micros(settings.lease),
+            micros(settings.build_deadline.max(settings.install_deadline)),
+        );
+        if by != 0 {
+            let message = format!(
+                "the database's clock was set by {} s: leases begin anew, deadlines move along",
+                by / 1_000_000
+            );
+            self.log(Level::Warning, &message);
+        }
+        for id in self.store().due(Micros::MAX).await? {
+            let change = move |whole: &mut Whole, now| {
+                machine::clock_set(whole, by, lease, longest, now);
+                Ok(((), Vec::new()))
+            };
+            self.store().change(&id, change).await?;
         }
         Ok(())
     }

@@ -389,11 +389,11 @@ impl Ledger for Memory {
         Ok(found)
     }
 
-    async fn create_token(&self, _: &str, _: &str, _: Duration) -> Result<String, StoreError> {
+    async fn create_token(&self, _: &str, _: Duration) -> Result<String, StoreError> {
         Err(refused())
     }
 
-    async fn take_token(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
+    async fn take_token(&self, _: &str, _: &str, _: &str) -> Result<bool, StoreError> {
         Err(refused())
     }
 }

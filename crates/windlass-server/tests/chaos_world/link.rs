@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +10,7 @@ use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use windlass_agent::service::{BuiltFiles, Fetched, Manager};
+use windlass_engine::interrupt::Interrupt;
 use windlass_model::release::machine::Verdict;
 use windlass_model::release::{Epoch, InstallSpec, JobId};
 use windlass_server::app::{AgentLogin, App, AppError, AppResult};
@@ -142,16 +142,14 @@ impl Link {
     }
 
     /// Tries as often as `windlass_agent::service::Remote` does.
-    async fn bytes<F>(&self, stopping: &AtomicBool, call: F) -> Result<(), WireError>
+    async fn bytes<F>(&self, wanted: &Interrupt, call: F) -> Result<(), WireError>
     where
         F: Fn(App, AgentLogin) -> BoxFuture<'static, AppResult<()>> + Send + Sync + Clone + 'static,
     {
         let mut tries = 0;
         loop {
             match self.call(Duration::ZERO, call.clone()).await {
-                Err(error)
-                    if error.is_passing() && tries < 20 && !stopping.load(Ordering::Relaxed) =>
-                {
+                Err(error) if error.is_passing() && tries < 20 && wanted.times() == 0 => {
                     tries += 1;
                     sleep(Duration::from_secs(1)).await;
                 }
@@ -298,7 +296,7 @@ impl Manager for Link {
         &self,
         job: &JobId,
         built: &BuiltFiles,
-        stopping: &AtomicBool,
+        wanted: &Interrupt,
     ) -> Result<(), WireError> {
         for item in built.index.targets.values() {
             let (of, item, world) = (job.clone(), item.clone(), self.world.clone());
@@ -310,7 +308,7 @@ impl Manager for Link {
                     Ok(())
                 })
             };
-            self.bytes(stopping, call).await?;
+            self.bytes(wanted, call).await?;
         }
         Ok(())
     }
@@ -320,16 +318,14 @@ impl Manager for Link {
         job: &JobId,
         spec: &InstallSpec,
         directory: &Path,
-        stopping: &AtomicBool,
+        wanted: &Interrupt,
     ) -> Result<Fetched, String> {
         let (of, digest) = (job.clone(), spec.resource.digest.clone());
         let call = move |app: App, login: AgentLogin| -> BoxFuture<'static, AppResult<()>> {
             let (job, digest) = (of.clone(), digest.clone());
             Box::pin(async move { app.may_see_blob(&login, &job, &digest, true).await })
         };
-        self.bytes(stopping, call)
-            .await
-            .map_err(|e| e.to_string())?;
+        self.bytes(wanted, call).await.map_err(|e| e.to_string())?;
         Ok(Fetched {
             path: directory.join(&spec.resource.name),
             keep: Box::new(()),

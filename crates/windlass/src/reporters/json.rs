@@ -10,10 +10,12 @@ pub(crate) struct JsonLines<W>(pub W);
 
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn accept(&mut self, events: &[Event]) -> io::Result<()> {
+        let mut lines = Vec::new();
         for event in events {
-            serde_json::to_writer(&mut self.0, event)?;
-            self.0.write_all(b"\n")?;
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
         }
+        self.0.write_all(&lines)?;
         self.0.flush()
     }
 }

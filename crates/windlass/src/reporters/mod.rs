@@ -5,3 +5,4 @@ pub(crate) mod findings;
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod progress;
+pub(crate) mod steady;

@@ -34,8 +34,11 @@ pub(crate) struct AboveProgress(MultiProgress);
 
 impl Lines for AboveProgress {
     fn write(&mut self, lines: &str) -> io::Result<()> {
-        self.0
-            .suspend(|| io::Write::write_all(&mut io::stderr(), lines.as_bytes()))
+        // A terminal that went away is no reason to stop.
+        let _ = self
+            .0
+            .suspend(|| io::Write::write_all(&mut io::stderr(), lines.as_bytes()));
+        Ok(())
     }
 }
 

@@ -29,6 +29,7 @@ use crate::installation::Place;
 use crate::program::Program;
 use crate::reporters::json::JsonLines;
 use crate::reporters::log::{Log, Verbosity};
+use crate::reporters::steady::{Regardless, Steady};
 use crate::surroundings::variable;
 
 pub(crate) use agent::{InstalledVersion, installed_versions, serve_builder, serve_installer};
@@ -66,14 +67,18 @@ impl Speech {
         fs::create_dir_all(&folder).map_err(wrong)?;
         let mut options = fs::OpenOptions::new();
         let file = options.create(true).append(true).open(folder.join(file));
-        let kept = Log::new(file.map_err(wrong)?, verbosity, TimeZone::system());
+        // A service that cannot log serves on.
+        let file = Steady::new(file.map_err(wrong)?);
+        let kept = Log::new(file, verbosity, TimeZone::system());
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(kept)];
         if aloud {
             sinks.push(match program.common.log_format {
-                LogFormat::Json => Box::new(JsonLines(std::io::stderr())),
-                LogFormat::Text => {
-                    Box::new(Log::new(std::io::stderr(), verbosity, TimeZone::system()))
-                }
+                LogFormat::Json => Box::new(Regardless(JsonLines(std::io::stderr()))),
+                LogFormat::Text => Box::new(Log::new(
+                    Steady::new(std::io::stderr()),
+                    verbosity,
+                    TimeZone::system(),
+                )),
             });
         }
         let (events, dispatcher) = Events::start(sinks);

@@ -43,7 +43,7 @@ impl Plan {
     async fn plan(self, session: &mut Session) -> Result<(), Ending> {
         let mut made = making::make(session, &self.inputs).await?;
         if let Some(host) = &self.show {
-            return show(&made, host);
+            return show(session, &made, host);
         }
         if !self.dump && self.save.is_none() {
             return print("Syntax ok\n");
@@ -56,8 +56,9 @@ impl Plan {
     }
 }
 
-fn show(made: &Made, host: &str) -> Result<(), Ending> {
-    let run = journal::new_run_id().ok_or_else(|| Ending::Own("no run id could be made".into()))?;
+fn show(session: &Session, made: &Made, host: &str) -> Result<(), Ending> {
+    let run = journal::new_run_id(&session.state_dir())
+        .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
     let wanted = (!host.is_empty()).then(|| HostName::new(host));
     if let Some(wanted) = &wanted {
         let mut known = made.prepared.hosts();

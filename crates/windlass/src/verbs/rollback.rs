@@ -149,7 +149,7 @@ impl Rollback {
         let mut made =
             making::ready(session, tasklist, Some(site.config), site.base, hosts).await?;
         if self.show {
-            let run = journal::new_run_id()
+            let run = journal::new_run_id(&session.state_dir())
                 .ok_or_else(|| Ending::Own("no run id could be made".into()))?;
             let shown = outline::show(&made.prepared, None, &run);
             return print(&format!("\n{shown}")).map(|()| None);

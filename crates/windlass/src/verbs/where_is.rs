@@ -148,12 +148,13 @@ fn newest(found: &[Found]) -> BTreeMap<&str, String> {
         .collect()
 }
 
-/// The release on a host, if it is not known to run badly, and when it was put there; 0: nobody knows when.
+/// The release on a host, if it is not known to run badly, and its place among changes, which is a time unless clocks differ;
+/// 0: nobody knows when.
 fn standing(found: &Found) -> Option<(String, i64)> {
     let said = found.said.as_ref().ok()?;
     let release = said.release(&found.service)?;
     match said.put_by(&found.service) {
-        Some(receipt) if receipt.succeeded() => Some((release, receipt.time)),
+        Some(receipt) if receipt.succeeded() => Some((release, receipt.place())),
         Some(_) => None,
         None => Some((release, 0)),
     }

@@ -12,15 +12,23 @@
     clippy::print_stderr,
     reason = "a failed test shows what its services said"
 )]
+#![allow(clippy::print_stdout, reason = "trials take minutes")]
 
 mod archives;
+mod clocks;
+mod disk;
+mod faults;
 #[path = "../release/http.rs"]
 mod http;
 mod kills;
+mod net;
 #[path = "../release/service.rs"]
 mod service;
+mod slow;
+mod small;
 mod ssh_audit;
 #[path = "../support/mod.rs"]
 mod support;
+mod trade;
 #[path = "../release/world.rs"]
 mod world;

@@ -80,6 +80,11 @@ impl Service {
 
     /// Starts it by its own program.
     pub(crate) fn start(&mut self) {
+        self.start_as(|command| command);
+    }
+
+    /// Starts it by what is made of the command that starts its own program.
+    pub(crate) fn start_as(&mut self, made: impl FnOnce(Command) -> Command) {
         assert!(self.child.is_none());
         let program = match self.form {
             Form::Yaml => "serve",
@@ -99,7 +104,9 @@ impl Service {
             .env("HOME", &home)
             .env("XDG_CACHE_HOME", home.join("cache"))
             .env("XDG_STATE_HOME", home.join("state"))
-            .env("TZ", "UTC")
+            .env("TZ", "UTC");
+        let mut command = made(command);
+        command
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())
             .stderr(out)
@@ -118,6 +125,19 @@ impl Service {
         send(child.id(), signal);
         let status = until("the service ends", || child.try_wait().unwrap());
         (status, begun.elapsed())
+    }
+
+    /// Whether it runs: not when it was never started, or has ended by itself.
+    #[allow(dead_code, reason = "asked of what is killed only")]
+    pub(crate) fn is_running(&mut self) -> bool {
+        let ended = match &mut self.child {
+            Some(child) => child.try_wait().unwrap().is_some(),
+            None => true,
+        };
+        if ended {
+            self.child = None;
+        }
+        !ended
     }
 
     /// Ends it as a crash does.

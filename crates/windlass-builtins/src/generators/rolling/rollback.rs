@@ -67,7 +67,7 @@ pub type Begun = BTreeMap<(String, HostName), ReceiptPlan>;
 pub fn newest(found: &[Found]) -> Option<&Receipt> {
     let said = found.iter().filter_map(|found| found.said.as_ref().ok());
     said.filter_map(|said| said.receipts.last())
-        .max_by_key(|receipt| (receipt.time, receipt.place()))
+        .max_by_key(|receipt| (receipt.place(), receipt.time))
 }
 
 /// What taking `run` back would do, by what the hosts say. It is refused as a whole: when a release to go back to is

@@ -142,6 +142,34 @@ fn an_old_right_is_void() {
 }
 
 #[test]
+fn who_lives_when_the_clock_is_set_keeps_what_it_has() {
+    const LONGEST: Micros = 100 * LEASE;
+    const MONTH: Micros = 1_000_000 * LEASE;
+    for by in [-MONTH, -LEASE, 0, 2 * LEASE, MONTH] {
+        let mut whole = planned(&[("i1", 1), ("i2", 1)]);
+        let begun = 2 * MONTH;
+        let epoch = begin(&mut whole, "i1", "i1", begun).unwrap();
+        let waits = whole.jobs.iter().position(|job| job.id == name("i2"));
+        let waits = waits.unwrap();
+        whole.jobs[waits].deadline = Some(begun + 10 * LEASE);
+        let now = begun + by;
+        clock_set(&mut whole, by, LEASE, LONGEST, now);
+        assert_eq!(tick(&mut whole, now + LEASE), []);
+        let one: AgentName = name("i1");
+        assert_eq!(
+            renew(&mut whole, &name("i1"), &one, epoch, now + LEASE, LEASE),
+            Ok(true)
+        );
+        // Who is gone is missed after a lease, and what nobody begins after its deadline.
+        tick(&mut whole, now + 2 * LEASE + 1);
+        assert_eq!(whole.job(&name("i1")).unwrap().state, JobState::Unknown);
+        assert_eq!(whole.jobs[waits].state, JobState::Queued, "{by}");
+        tick(&mut whole, now + 11 * LEASE + 1);
+        assert_eq!(whole.jobs[waits].state, JobState::Failed, "{by}");
+    }
+}
+
+#[test]
 fn a_build_is_tried_three_times() {
     let mut whole = building();
     let mut now = 0;
