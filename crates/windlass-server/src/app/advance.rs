@@ -26,12 +26,18 @@ impl App {
             micros(settings.build_deadline),
             micros(settings.install_deadline),
         );
+        let inner = self.inner.clone();
         let change = move |whole: &mut Whole, now| {
             let before = whole.transaction.end;
             let effects = change(whole, now)?;
             machine::allot(whole, now, within);
             let is_changed = !effects.is_empty();
+            let count = effects.len();
             let effects = with_owed(&settings, before, whole, effects);
+            if effects.len() > count {
+                // Whoever asked for the change may be gone before the rollback is begun.
+                inner.owes.store(true, Ordering::Relaxed);
+            }
             Ok(((whole.clone(), is_changed), effects))
         };
         let changed = self.store().change(id, change).await;
