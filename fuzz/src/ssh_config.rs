@@ -8,7 +8,10 @@ const HOSTS: [&str; 5] = ["host", "web1.example.org", "10.0.0.1", "-x", "a b"];
 /// See the module.
 pub fn check(data: &[u8]) {
     // Other files are what they are: an Include would read them.
-    let includes = data.to_ascii_lowercase().windows(7).any(|word| word == b"include");
+    let includes = data
+        .to_ascii_lowercase()
+        .windows(7)
+        .any(|word| word == b"include");
     if includes {
         return;
     }

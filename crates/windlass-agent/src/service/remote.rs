@@ -139,9 +139,7 @@ impl Manager for Remote {
             let got = self.client.get_blob(job, &spec.resource.digest, &path);
             match got.await {
                 Ok(found) => break found,
-                Err(error)
-                    if error.is_passing() && is_made_again(wanted, &error, &mut tries) =>
-                {
+                Err(error) if error.is_passing() && is_made_again(wanted, &error, &mut tries) => {
                     sleep(PAUSE).await
                 }
                 Err(error) => return Err(error.to_string()),

@@ -149,9 +149,7 @@ impl Link {
         let mut tries = 0;
         loop {
             match self.call(Duration::ZERO, call.clone()).await {
-                Err(error)
-                    if error.is_passing() && tries < 20 && wanted.times() == 0 =>
-                {
+                Err(error) if error.is_passing() && tries < 20 && wanted.times() == 0 => {
                     tries += 1;
                     sleep(Duration::from_secs(1)).await;
                 }
@@ -327,9 +325,7 @@ impl Manager for Link {
             let (job, digest) = (of.clone(), digest.clone());
             Box::pin(async move { app.may_see_blob(&login, &job, &digest, true).await })
         };
-        self.bytes(wanted, call)
-            .await
-            .map_err(|e| e.to_string())?;
+        self.bytes(wanted, call).await.map_err(|e| e.to_string())?;
         Ok(Fetched {
             path: directory.join(&spec.resource.name),
             keep: Box::new(()),

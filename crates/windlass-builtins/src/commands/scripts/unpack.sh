@@ -95,13 +95,19 @@ check_long() {
       while (sub(/^\.\//, "", name)) { }
       gsub(/\/(\.?\/)+/, "/", name)
       if (careless) {
-        plain = name
-        sub(/ -> .*/, "", plain)
-        sub(/\/$/, "", plain)
+        # a file without contents whose name has an arrow is taken for a hard link
+        leads = (kind == "l" || size == 0) ? index(name, " -> ") : 0
+        plain = leads ? substr(name, 1, leads - 1) : name
+        slash = sub(/\/$/, "", plain)
         if (plain in kinds && kinds[plain] != kind) { print plain " as two kinds of file"; exit }
-        if (size > 0 && (kind == "d" || name ~ /\/$/)) { print "a directory with contents: " $0; exit }
+        if (kind == "d" ? size > 0 : slash) { print "a directory with contents: " $0; exit }
         kinds[plain] = kind
         print kind plain >kept
+        if (kind != "l" && leads) {
+          target = substr(name, leads + 4)
+          while (sub(/^\.\//, "", target)) { }
+          if (!(target in kinds)) { print "a hard link to what comes later, if at all: " $0; exit }
+        }
       }
       rest = $0
       while ((at = index(rest, " -> ")) > 0) {

@@ -74,9 +74,8 @@ impl Known {
     /// Whether a host that showed a key which is not known, or none of the kinds that it was asked for, may have another one that is.
     pub(crate) fn has_another(&self, seen: Option<&Seen>) -> bool {
         let (name, port) = (&self.name, self.port);
-        let is_wrong = |seen: &Seen| {
-            matches!(seen.verdict, Verdict::Unknown | Verdict::Changed { .. })
-        };
+        let is_wrong =
+            |seen: &Seen| matches!(seen.verdict, Verdict::Unknown | Verdict::Changed { .. });
         if !seen.is_none_or(is_wrong) || !self.files.likely_algorithms(name, port).is_empty() {
             return false;
         }
