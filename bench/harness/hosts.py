@@ -4,6 +4,7 @@ The user has an empty profile and a home in memory, for many hosts share one dis
 state directory of its own (`XDG_STATE_HOME`), which is where Windlass keeps what it keeps on a host.
 """
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -57,6 +58,10 @@ class Hosts:
             self.start(n // A_DAEMON, self.all[n : n + A_DAEMON])
         for address in self.all:
             wait_for(address, PORT)
+        for number, daemon in enumerate(self.daemons):
+            if daemon.poll() is not None:
+                # another one answered in its place
+                raise RuntimeError(f"sshd ended: {self.file(f'sshd_{number}.log').read_text()}")
         return self
 
     def __exit__(self, *_):
@@ -106,7 +111,13 @@ class Hosts:
             lines += [f"Match LocalAddress {address}", f"  SetEnv XDG_STATE_HOME={self.home}/state-{address}"]
         config.write_text("\n".join(lines) + "\n")
         log = open(self.file(f"sshd_{number}.log"), "w")
-        self.daemons.append(subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", config], stderr=log, stdout=log))
+        argv = ["/usr/sbin/sshd", "-D", "-e", "-f", config]
+        self.daemons.append(subprocess.Popen(argv, stderr=log, stdout=log, preexec_fn=end_with_parent))
+
+
+def end_with_parent():
+    """Called in a child: it ends when this process does, however that ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 def keygen(path):

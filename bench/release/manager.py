@@ -58,11 +58,13 @@ def polls(world, store, url):
         cpu = manager.cpu() - began
         what = f"{store}: {AGENTS} agents long-polling"
         world.row(TARGET, f"{what}: the manager's peak memory", manager.memory()[1], ("<=", 256), " MB", 0)
-        world.row(TARGET, f"{what}, {RATE} requests/s: 99% of jobs are with a free agent after", told["ms"]["p99"],
-                  ("<=", 50), " ms", 1)
-        if told["lost"]:
-            raise RuntimeError(f"{told['lost']} jobs reached nobody")
-        world.note(f"{store}: {told['asked']} jobs, the median one after {told['ms']['median']:.1f} ms; agents registered in {told['register_seconds']:.1f} s; {cpu:.1f} s of CPU for all of it")
+        # those that came to nobody within ten seconds count as so late
+        late = told["lost"] * 100 > told["asked"]
+        world.row(TARGET, f"{what}, {RATE} requests/s: 99% of jobs are with a free agent after",
+                  10_000 if late else told["ms"]["p99"], ("<=", 50), " ms", 1)
+        world.row(TARGET, f"{what}: jobs that came to nobody", told["lost"], ("<=", 0), "", 0)
+        world.note(f"{store}: {told['asked']} jobs, the median one after {told['ms']['median']:.1f} ms; the agents registered in "
+                   f"{told['register_seconds']:.1f} s; the manager used {cpu:.1f} s of CPU for all of it")
     finally:
         manager.stop()
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +21,7 @@ MB = 1 << 20
 
 
 class Used:
-    """What a finished command used: seconds of wall and CPU, and the peak memory of its largest process in MB."""
+    """What a finished command used: seconds of wall and CPU, and its peak memory in MB."""
 
     def __init__(self, wall, cpu, peak):
         self.wall, self.cpu, self.peak = wall, cpu, peak
@@ -32,14 +33,28 @@ def timed(command, **how):
         how.setdefault("stdout", said)
         began = time.perf_counter()
         child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stderr=said, **how)
-        _, status, usage = os.wait4(child.pid, 0)
+        peak = Peak(child.pid)
+        _, ended, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
+        child.returncode = os.waitstatus_to_exitcode(ended)
         if child.returncode != 0:
             said.seek(0)
             text = said.read().decode(errors="replace")[-2000:]
             raise RuntimeError(f"{' '.join(map(str, command))}: exit status {child.returncode}\n{text}")
-    return Used(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Used(wall, usage.ru_utime + usage.ru_stime, peak.kb / 1024)
+
+
+class Peak:
+    """The high-water mark of a process, looked at until it is gone: what `wait4` tells of a child's memory includes its parent's."""
+
+    def __init__(self, pid):
+        self.kb = 0
+        threading.Thread(target=self.look, args=(pid,), daemon=True).start()
+
+    def look(self, pid):
+        while high := status(pid).get("VmHWM"):
+            self.kb = high
+            time.sleep(0.003)
 
 
 class Server:

@@ -3,7 +3,7 @@
 import subprocess
 
 from harness import peers
-from harness.hosts import PORT, addresses, wait_for
+from harness.hosts import PORT, addresses, end_with_parent, wait_for
 from programs import chain
 from steps import ansible_steps, pyinfra_steps, twenty_tasks
 
@@ -16,7 +16,7 @@ class Delayed:
     def __init__(self, bench, trip):
         self.all = addresses(10, net=20 + TRIPS.index(trip))
         pairs = [f"{here}:{PORT}={there}:{PORT}" for here, there in zip(self.all, bench.hosts.all)]
-        self.proxy = subprocess.Popen([peers.reference("delay-proxy"), str(trip), *pairs], stdout=subprocess.PIPE)
+        self.proxy = subprocess.Popen([peers.reference("delay-proxy"), str(trip), *pairs], stdout=subprocess.PIPE, preexec_fn=end_with_parent)
 
     def __enter__(self):
         self.proxy.stdout.readline()

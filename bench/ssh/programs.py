@@ -19,6 +19,7 @@ class Bench:
         self.rounds = rounds
         self.quick = quick
         self.state = scratch / "state"
+        self.lists = 0
 
     def file(self, name, text=None):
         path = self.scratch / name
@@ -47,7 +48,8 @@ class Bench:
         return self.windlass(name, *args, ssh_config=ssh_config, **more)
 
     def deploy(self, name, tasklist, ssh_config=None, **more):
-        path = self.file(f"{name.replace(' ', '-').replace(',', '')}.json", json.dumps(tasklist))
+        self.lists += 1
+        path = self.file(f"tasklist-{self.lists}.json", json.dumps(tasklist))
         return self.windlass(name, "deploy", "--tasklist", path, ssh_config=ssh_config, **more)
 
     # -- what it is measured beside
@@ -101,7 +103,7 @@ class Bench:
 
     def playbook(self, name, addresses, tasks, mitogen=False, **more):
         play = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
-        path = self.file(f"{name.replace(' ', '-').replace(',', '')}.yml", json.dumps(play))
+        path = self.file(f"{name.replace(' ', '-').replace(',', '')}-{addresses[0]}.yml", json.dumps(play))
         argv = [peers.of_venv("ansible", "ansible-playbook"), "-i", self.inventory(addresses), path]
         return Row(name, argv, env=self.ansible_env(addresses, mitogen), **more)
 

@@ -29,7 +29,8 @@ pub fn check(data: &[u8]) {
     let length = bytes.len() as u64;
     let cut = u64::from(u16::from_le_bytes(*cut)) % (length + 1);
     let file = fs::OpenOptions::new().write(true).open(&path);
-    file.and_then(|file| file.set_len(cut)).expect("a shorter journal");
+    file.and_then(|file| file.set_len(cut))
+        .expect("a shorter journal");
     if let Some(part) = read(state, &run) {
         assert_eq!(all.get(..part.len()), Some(part.as_slice()));
         appended(state, &run, &path, &part);
@@ -39,14 +40,22 @@ pub fn check(data: &[u8]) {
 /// The events of a journal, as JSON.
 fn read(state: &Path, run: &RunId) -> Option<Vec<String>> {
     let events = Record::open(state, run).ok()?.events();
-    Some(events.map(|event| serde_json::to_string(&event).expect("JSON")).collect())
+    Some(
+        events
+            .map(|event| serde_json::to_string(&event).expect("JSON"))
+            .collect(),
+    )
 }
 
 /// What was there stays what is read, and an event more is read after it.
 fn appended(state: &Path, run: &RunId, path: &Path, before: &[String]) {
     let bytes = fs::read(path).expect("a journal");
     let Ok(mut journal) = Journal::append_to(state, run) else {
-        assert_eq!(fs::read(path).expect("a journal"), bytes, "it was refused, and changed");
+        assert_eq!(
+            fs::read(path).expect("a journal"),
+            bytes,
+            "it was refused, and changed"
+        );
         return;
     };
     let event: Event = serde_json::from_str(EVENT).expect("an event");

@@ -27,9 +27,15 @@ pub fn check(data: &[u8]) {
         let (_, body) = written.split_once(' ').expect("kind and key");
         for (host, port) in HOSTS {
             let verdict = plain.check(host, port, key);
-            assert!(verdict != Verdict::Known || text.contains(body), "known from nowhere");
+            assert!(
+                verdict != Verdict::Known || text.contains(body),
+                "known from nowhere"
+            );
             assert!(verdict == plain.check(host, port, key), "asked twice");
-            let _ = (plain.algorithms(host, port), plain.has_authority(host, port));
+            let _ = (
+                plain.algorithms(host, port),
+                plain.has_authority(host, port),
+            );
         }
     }
     // Revoked before all else, and after it.

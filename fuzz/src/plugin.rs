@@ -15,7 +15,10 @@ pub fn check(data: &[u8]) {
         let (last, rest) = written.split_last().expect("a line");
         assert!(*last == b'\n' && !rest.contains(&b'\n'));
         assert_eq!(Message::parse(rest), Ok(message.clone()));
-        if let Message::Answer { result: Ok(value), .. } = message {
+        if let Message::Answer {
+            result: Ok(value), ..
+        } = message
+        {
             // what is no description is an error, not an end
             let _ = serde_json::from_value::<Description>(value);
         }

@@ -8,7 +8,10 @@ const HOSTS: [&str; 5] = ["host", "web1.example.org", "10.0.0.1", "-x", "a b"];
 /// See the module.
 pub fn check(data: &[u8]) {
     // Other files are what they are: an Include would read them.
-    let includes = data.to_ascii_lowercase().windows(7).any(|word| word == b"include");
+    let includes = data
+        .to_ascii_lowercase()
+        .windows(7)
+        .any(|word| word == b"include");
     if includes {
         return;
     }
@@ -32,7 +35,7 @@ pub fn check(data: &[u8]) {
 fn found(data: &[u8]) -> Option<Vec<Option<HostConfig>>> {
     let file = crate::file("ssh_config", data);
     match SshConfig::load(Some(&file), Some(crate::scratch()), "me") {
-        Ok(config) => Some(HOSTS.map(|host| config.resolve_here(host)?.ok()).into()),
+        Ok(config) => Some(HOSTS.map(|host| config.resolve_at_once(host)?.ok()).into()),
         Err(faults) => {
             assert!(!faults.to_string().is_empty());
             None

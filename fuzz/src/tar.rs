@@ -62,7 +62,9 @@ fn reference(to: &Path, data: &[u8]) -> Option<Listing> {
     // It may have enough before it has all.
     let _ = child.stdin.take().expect("a pipe").write_all(data);
     let status = child.wait().expect("tar");
-    status.success().then(|| Listing::of(to, &[]).expect("a listing").plain())
+    status
+        .success()
+        .then(|| Listing::of(to, &[]).expect("a listing").plain())
 }
 
 /// What `unpack` makes a host run.
@@ -71,12 +73,19 @@ fn program(root: &Path) -> &'static str {
     PROGRAM.get_or_init(|| {
         let mut registry = Registry::new();
         register(&mut registry);
-        let text = format!("{{\"source\": \"{0}/in.tar\", \"destination\": \"{0}/to\"}}", root.display());
+        let text = format!(
+            "{{\"source\": \"{0}/in.tar\", \"destination\": \"{0}/to\"}}",
+            root.display()
+        );
         let source = Source::new("args.json", text);
         let Ok(Value::Map(args)) = parse_json(&source).map(|node| node.value) else {
             panic!("arguments are a map");
         };
-        let task = Task { command: "unpack".into(), args, ..Task::default() };
+        let task = Task {
+            command: "unpack".into(),
+            args,
+            ..Task::default()
+        };
         let cx = InitContext {
             task: &task,
             id: TaskId::new(1, 1, 1),
@@ -87,8 +96,12 @@ fn program(root: &Path) -> &'static str {
             pinned: &Default::default(),
         };
         let kind = registry.find_command("unpack").expect("a command");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let command = runtime.block_on(kind.initialize(&cx)).expect("good arguments");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let command = runtime
+            .block_on(kind.initialize(&cx))
+            .expect("good arguments");
         let facts = windlass_engine::command::Facts {
             run: RunId::new("20261121-213500-4f2a9c").expect("a run's id"),
             task: TaskId::new(1, 1, 1),

@@ -14,8 +14,12 @@ pub fn check(data: &[u8]) {
     for (target, item) in &index.targets {
         let mut release = read().expect("the same again");
         let mut bytes = Vec::new();
-        let mut resource = release.resource(target, item, 0).expect("a resource that was verified");
-        resource.read_to_end(&mut bytes).expect("a resource that was verified");
+        let mut resource = release
+            .resource(target, item, 0)
+            .expect("a resource that was verified");
+        resource
+            .read_to_end(&mut bytes)
+            .expect("a resource that was verified");
         assert_eq!(bytes.len() as u64, item.size);
     }
 }

@@ -112,7 +112,7 @@ impl Record {
         Arc::new(move |number| {
             let number = i32::try_from(number).map_err(io::Error::other)?;
             let group = Group::now(number);
-            let mut file = OpenOptions::new().append(true).open(&path)?;
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             file.write_all(group.line().as_bytes())
         })
     }

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use russh::keys::{Certificate, PublicKey};
 use windlass_builtins::hosts::ssh::known_hosts::{KnownHosts, Verdict, append, line_for, replace};
@@ -407,41 +407,6 @@ fn verdicts_name_file_and_line_and_odd_lines_are_noted() {
         ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]
     );
     assert!(known.algorithms("web9", 22).is_empty());
-}
-
-#[test]
-fn twenty_thousand_hashed_lines_are_no_burden() {
-    let keys = Keys::new();
-    let names: String = (0..20_000).map(|i| format!("host{i} <ed1>\n")).collect();
-    let file = keys.file("known", &names);
-    keys.keygen(&["-H", "-f", file.to_str().unwrap()]);
-    let text = fs::read_to_string(&file).unwrap();
-    assert!(text.starts_with("|1|"));
-    fs::write(&file, format!("{text}plain {}\n", keys.text("ed1"))).unwrap();
-    let started = Instant::now();
-    let known = KnownHosts::load(&[file]).unwrap();
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "load {:?}",
-        started.elapsed()
-    );
-    let started = Instant::now();
-    for _ in 0..1000 {
-        assert_eq!(known.check("plain", 22, &keys.key("ed1")), Verdict::Known);
-        assert_eq!(
-            known.check("host19999", 22, &keys.key("ed1")),
-            Verdict::Known
-        );
-        assert_eq!(
-            known.check("absent", 22, &keys.key("ed1")),
-            Verdict::Unknown
-        );
-    }
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "lookups {:?}",
-        started.elapsed()
-    );
 }
 
 #[test]

@@ -710,6 +710,92 @@ async fn a_kind_of_key_that_auditors_object_to_is_taken_of_a_known_host_only() {
 }
 
 #[tokio::test]
+async fn a_host_is_asked_for_the_key_that_is_known_wherever_its_name_is_hashed() {
+    let keys = tempfile::tempdir().unwrap();
+    let rsa = keys.path().join("rsa");
+    let run = |program: &mut Command| assert!(program.output().unwrap().status.success());
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "", "-f"])
+        .arg(&rsa));
+    // ed25519, which is shown first to whoever does not mind, and RSA
+    let sshd = sshd(&SshdOptions::default().line(&format!("HostKey {}", rsa.display())));
+    let known = sshd.file("known_hosts");
+    let hashed = |key: &Path| {
+        let key = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+        let mut text: String = (0..50)
+            .map(|n| {
+                format!(
+                    "other{n} {}\n",
+                    std::fs::read_to_string(sshd.file("host_key.pub"))
+                        .unwrap()
+                        .trim()
+                )
+            })
+            .collect();
+        text.push_str(&format!("[127.0.0.1]:{} {}\n", sshd.port, key.trim()));
+        std::fs::write(&known, text).unwrap();
+        run(Command::new("ssh-keygen").arg("-H").arg("-f").arg(&known));
+        assert!(
+            !std::fs::read_to_string(&known)
+                .unwrap()
+                .contains("127.0.0.1")
+        );
+    };
+    hashed(&rsa);
+    talk(&all(&sshd)).await.close().await;
+    let scanned = all(&sshd).scan_keys(&[name("testhost")]).await;
+    let fingerprint = &scanned[0].1.as_ref().unwrap().fingerprint;
+    assert!(
+        fingerprint.contains("RSA") || fingerprint.contains("rsa"),
+        "{fingerprint}"
+    );
+    // a key of that kind which is another one is a change, said of the line that has it
+    let other = keys.path().join("other");
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "", "-f"])
+        .arg(&other));
+    hashed(&other);
+    let found = error(&all(&sshd), "testhost").await;
+    assert_eq!(found.kind, HostErrorKind::HostKey, "{found}");
+    assert!(found.message.contains("known_hosts:51"), "{found}");
+}
+
+#[tokio::test]
+async fn a_silent_host_holds_nobody_up_and_is_tried_once() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let sshd = sshd(&SshdOptions::default());
+    let block = format!("Host silent\n  HostName 127.0.0.1\n  Port {port}\n  ConnectTimeout 6\n");
+    let config = sshd.file("with_silent");
+    std::fs::write(&config, sshd.host_block("testhost", "") + &block).unwrap();
+    let all = hosts(HostsOptions {
+        connect_timeout: None,
+        ..options(&config)
+    })
+    .unwrap();
+    let checked = all.check_keys(&[name("silent"), name("testhost")]).await;
+    assert!(checked.is_empty(), "{checked:?}");
+    // it goes on being tried: who wants it waits for that, and does not begin anew
+    let silent_host = name("silent");
+    let reached = all.converse(&silent_host, None);
+    tokio::pin!(reached);
+    let (mut tries, mut held) = (0, Vec::new());
+    let error = loop {
+        tokio::select! {
+            accepted = silent.accept() => {
+                tries += 1;
+                held.push(accepted.unwrap());
+            }
+            reached = &mut reached => break reached.err().unwrap(),
+        }
+    };
+    assert!(error.message.contains("did not answer"), "{error}");
+    assert_eq!(tries, 1);
+    talk(&all).await.close().await;
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 1);
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_be_reached_says_which_way() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();

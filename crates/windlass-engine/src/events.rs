@@ -1,9 +1,9 @@
 //! Events on their way: one dispatcher orders them, takes secrets out, and hands them to every sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use windlass_model::event::{Event, What};
 use windlass_model::ids::HostName;
@@ -31,6 +31,16 @@ const BOUND: usize = 4096;
 pub struct Events {
     sender: mpsc::Sender<Message>,
     dropped: Arc<AtomicUsize>,
+    barriers: Arc<Barriers>,
+}
+
+/// Who waits at a barrier: one goes for all that have come by then, as with the disk beneath it.
+#[derive(Default)]
+struct Barriers {
+    /// How many have come to one.
+    came: AtomicU64,
+    /// How many of them have passed it.
+    passed: Mutex<u64>,
 }
 
 enum Message {
@@ -54,7 +64,15 @@ impl Events {
             let dropped = dropped.clone();
             move || dispatch(receiver, sinks, &dropped)
         });
-        (Self { sender, dropped }, handle)
+        let barriers = Arc::default();
+        (
+            Self {
+                sender,
+                dropped,
+                barriers,
+            },
+            handle,
+        )
     }
 
     /// From here on these secrets are taken out of every event.
@@ -75,13 +93,23 @@ impl Events {
     /// Waits until every sink has accepted all that was sent before: the journal has it on the disk then. False when a
     /// sink failed. Cancel-safe.
     pub async fn barrier(&self) -> bool {
+        let number = self.barriers.came.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut passed = self.barriers.passed.lock().await;
+        if *passed >= number {
+            return true;
+        }
+        let all = self.barriers.came.load(Ordering::SeqCst);
         let (reached, wait) = oneshot::channel();
         if self.sender.send(Message::Barrier(reached)).await.is_err() {
             return false;
         }
         // On a thread of its own, as any other wait for a disk; the paused clock of a test stands still meanwhile.
         let wait = tokio::task::spawn_blocking(move || wait.blocking_recv().is_ok());
-        wait.await.unwrap_or(false)
+        let is_reached = wait.await.unwrap_or(false);
+        if is_reached {
+            *passed = all;
+        }
+        is_reached
     }
 
     /// Has the dispatcher end once it has told everything that was sent before. What is sent afterwards is lost.
@@ -241,6 +269,26 @@ mod tests {
         events.end().await;
         done.await.unwrap().unwrap();
         assert!(!events.barrier().await, "nobody listens");
+    }
+
+    #[tokio::test]
+    async fn whoever_passes_a_barrier_has_all_that_was_sent_before_accepted() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (events, done) = Events::start(vec![Box::new(Keep(kept.clone()))]);
+        let all = (0..200u8).map(|n| {
+            let (events, kept) = (events.clone(), kept.clone());
+            tokio::spawn(async move {
+                let mine = What::Interrupted { times: n };
+                events.send(mine.clone()).await;
+                assert!(events.barrier().await);
+                assert!(kept.lock().unwrap().iter().any(|e| e.what == mine));
+            })
+        });
+        for one in all.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+        events.end().await;
+        done.await.unwrap().unwrap();
     }
 
     #[tokio::test]

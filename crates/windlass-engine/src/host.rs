@@ -147,7 +147,7 @@ pub trait Conversation: Send + Sync {
         Ok(Kept::Nothing)
     }
 
-    /// Removes what the host keeps of a run, for `keep.user`, and what other runs left there long ago.
+    /// Removes what the host keeps of a run, for `keep.user`, and what other runs left there long ago. Nothing may be in flight.
     async fn forget(&mut self, _keep: &Keep) -> Result<(), HostError> {
         Ok(())
     }
@@ -156,7 +156,7 @@ pub trait Conversation: Send + Sync {
     /// gone or cannot be reached.
     async fn kill(&mut self);
 
-    /// Ends an idle conversation.
+    /// Ends an idle conversation. What it has open on the host ends after that.
     async fn close(self: Box<Self>);
 }
 

@@ -21,6 +21,11 @@ impl Interrupter {
     pub fn again(&self) {
         self.0.send_modify(|n| *n = n.saturating_add(1).min(2));
     }
+
+    /// Whether it was asked for at all.
+    pub fn is_used(&self) -> bool {
+        *self.0.borrow() > 0
+    }
 }
 
 impl Interrupt {

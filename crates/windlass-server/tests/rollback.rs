@@ -195,7 +195,7 @@ impl Manager {
 
 async fn app(store: &Store, directory: &tempfile::TempDir) -> App {
     let app = App::new(Parts {
-        store: store.clone(),
+        store: store.clone().into(),
         directory: directory.path().to_owned(),
         blob_limit: 1 << 20,
         log_limit: 1 << 20,

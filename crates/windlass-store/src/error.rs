@@ -10,6 +10,8 @@ pub enum StoreError {
     BadUrl(String),
     /// The database does not answer, or the link to it was lost. A change that was under way may have been written.
     Unreachable(String),
+    /// The database lets nobody in who says this of themselves, or has no database of that name.
+    Denied(String),
     /// Others have what is needed for longer than the time limit. It may be tried again.
     Busy(String),
     /// What is in the database cannot be, or its file is damaged.
@@ -32,6 +34,7 @@ impl std::fmt::Display for StoreError {
         match self {
             Self::BadUrl(what) => f.write_str(what),
             Self::Unreachable(what) => write!(f, "the database does not answer: {what}"),
+            Self::Denied(what) => write!(f, "the database does not let us in: {what}"),
             Self::Busy(what) => write!(f, "the database is busy, try again: {what}"),
             Self::Corrupt(what) => write!(f, "the database is damaged: {what}"),
             Self::Newer { found, known } => write!(

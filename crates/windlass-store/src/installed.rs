@@ -82,7 +82,8 @@ fn installed(row: &Row) -> Result<Installed, StoreError> {
     })
 }
 
-/// Writes a row; what was there before, when it is another release, is what was good before.
+/// Writes a row; what was there before, when it is another release, is what was good before. A row of a later transaction stays: an
+/// installer never begins an older one after it, so what is told of an older one now is told late.
 pub(crate) async fn put(
     session: &mut Session,
     transaction: &Transaction,
@@ -106,12 +107,16 @@ pub(crate) async fn put(
         );
         return Err(Refusal::Illegal(why).into());
     }
-    let sql = "SELECT version, previous_good FROM installed \
-               WHERE env = ? AND project = ? AND target = ? AND agent = ? AND host = ? {lock}";
+    let sql = "SELECT version, previous_good, (SELECT seq FROM tx WHERE tx.id = installed.tx) AS seq \
+               FROM installed WHERE env = ? AND project = ? AND target = ? AND agent = ? AND host = ? {lock}";
     let keys = values![environment, &release.project, target, agent, host];
     let previous: Option<Version> = match session.row(sql, keys.clone()).await? {
         None => None,
         Some(row) => {
+            let by = row.opt_int("seq")?.and_then(|seq| u64::try_from(seq).ok());
+            if by.is_some_and(|by| by > transaction.sequence) {
+                return Ok(());
+            }
             let there: Version = row.name("version")?;
             match there == release.version {
                 true => row.opt_name("previous_good")?,

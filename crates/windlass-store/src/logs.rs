@@ -9,8 +9,8 @@ use windlass_model::release::{Epoch, JobId};
 
 use crate::files::{FileError, blocking, fault, lock};
 
-/// Bytes that are read at once, at most.
-const PAGE: u64 = 1 << 20;
+/// Bytes that are read at once, at most: each reader who stands still keeps as many in memory.
+const PAGE: u64 = 256 << 10;
 
 /// The logs of a folder. A cheap handle.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Logs {
         .await
     }
 
-    /// Bytes of a log from an offset on, 1 MiB at most; empty at its end, and where there is no log.
+    /// Bytes of a log from an offset on, 256 KiB at most; empty at its end, and where there is no log.
     pub async fn read(&self, job: &JobId, epoch: Epoch, from: u64) -> Result<Vec<u8>, FileError> {
         let path = self.path(job, epoch);
         blocking(move || {

@@ -160,9 +160,9 @@ async fn agents(store: &Store) {
         .remove(AgentKind::Installer, &name("b"))
         .await
         .unwrap();
-    let token = store.create_token("agent", "", Duration::from_secs(9));
+    let token = store.create_token("agent", Duration::from_secs(9));
     store
-        .take_token("agent", &token.await.unwrap())
+        .take_token("agent", &token.await.unwrap(), "b")
         .await
         .unwrap();
 }

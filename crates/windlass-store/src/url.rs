@@ -33,6 +33,11 @@ impl StoreUrl {
             place: Place::Sqlite(path.to_owned()),
         }
     }
+
+    /// Whether a server keeps it, which may be away for a while.
+    pub fn is_of_a_server(&self) -> bool {
+        !matches!(self.place, Place::Sqlite(_))
+    }
 }
 
 impl FromStr for StoreUrl {

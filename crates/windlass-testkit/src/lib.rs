@@ -6,4 +6,5 @@ pub mod chaos;
 pub mod databases;
 pub mod fake;
 pub mod play;
+pub mod proxy;
 pub mod sshd;

@@ -3,17 +3,21 @@
 //! Agents are given durations, never times: their clocks need not be right. Every call may be sent again when it was not
 //! answered: the same report is answered the same way.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use windlass_model::release::machine::Verdict;
 use windlass_model::release::whole::{AgentKind, InstalledRow};
 use windlass_model::release::{Advertisement, AgentName, Digest, Epoch, Index, JobId, JobSpec};
 
-use crate::connection::{Connection, WireError};
+use crate::connection::{Connection, Patience, WireError};
 
 /// The version that is spoken.
 pub const PROTOCOL: u32 = 1;
 /// Longest time that a manager holds a poll that has nothing to tell, in seconds.
 pub const LONGEST_WAIT: u32 = 60;
+/// How long an agent waits for its first answer, before it knows how long a lease is.
+const FIRST_ANSWER: Duration = Duration::from_secs(8);
 
 /// A job that an agent has, and under which right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +28,8 @@ pub struct Held {
     pub epoch: Epoch,
 }
 
-/// `POST register`.
+/// `POST register`. The agent says a secret of its own making as its bearer token, in the form of [`credential`], and keeps it: so
+/// registering again after an answer that was lost is the same registration. Whoever says none is given one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Register {
     /// [`PROTOCOL`].
@@ -48,7 +53,7 @@ pub struct Register {
 /// What registering gives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registered {
-    /// What the agent says from now on as its bearer token; none: the one that it has.
+    /// What the agent says from now on as its bearer token; none: what it said.
     pub credential: Option<String>,
     /// Of the manager's store: an agent keeps what it knows for each cluster apart.
     pub cluster: String,
@@ -58,8 +63,8 @@ pub struct Registered {
     pub keep: Vec<Held>,
     /// Of those held: somebody else's by now, or nobody's.
     pub drop: Vec<JobId>,
-    /// To be probed.
-    pub probe: Vec<JobId>,
+    /// To be probed, each under the lease that it was begun under.
+    pub probe: Vec<Held>,
 }
 
 /// `POST poll`. Renews the leases of what is held.
@@ -93,8 +98,8 @@ pub struct Polled {
     pub jobs: Vec<Given>,
     /// Of those held: to be stopped, superseded or taken back.
     pub revoked: Vec<JobId>,
-    /// To be probed: what does the agent's own journal say?
-    pub probe: Vec<JobId>,
+    /// To be probed: what does the agent's own journal say of them, each under the lease that it was begun under?
+    pub probe: Vec<Held>,
 }
 
 /// `POST jobs/ID/start`: nothing may be done before it is answered with yes.
@@ -146,6 +151,8 @@ pub enum Outcome {
 /// `POST jobs/ID/probe`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probed {
+    /// The lease that was asked about.
+    pub epoch: Epoch,
     /// What the agent's journal says.
     pub verdict: Verdict,
 }
@@ -161,17 +168,47 @@ pub struct LogHas {
 #[derive(Clone, Debug)]
 pub struct AgentClient {
     connection: Connection,
+    /// For polls.
+    polls: Connection,
 }
 
 impl AgentClient {
     /// Speaks over a connection, whose bearer token is the agent's credential.
     pub fn new(connection: Connection) -> Self {
-        Self { connection }
+        let connection = connection.with_patience(Patience {
+            answer: FIRST_ANSWER,
+            ..Patience::default()
+        });
+        Self {
+            polls: connection.clone(),
+            connection,
+        }
     }
 
     /// The same with another credential.
     pub fn with_credential(&self, credential: Option<String>) -> Self {
-        Self::new(self.connection.with_bearer(credential))
+        Self {
+            connection: self.connection.with_bearer(credential.clone()),
+            polls: self.polls.with_bearer(credential),
+        }
+    }
+
+    /// The same, with calls that are given up in time to be made again before a lease is over: where a link is cut without a word,
+    /// the next call must not find that out too late. A poll that was not answered leaves time for another one.
+    pub fn with_lease(&self, lease: Duration) -> Self {
+        let usual = Patience::default();
+        let patient = Patience {
+            answer: usual.answer.min(lease / 2),
+            stall: usual.stall.min(lease),
+        };
+        let hasty = Patience {
+            answer: usual.answer.min(lease / 4),
+            ..patient
+        };
+        Self {
+            connection: self.connection.with_patience(patient),
+            polls: self.connection.with_patience(hasty),
+        }
     }
 
     /// Registers. May be repeated.
@@ -181,10 +218,8 @@ impl AgentClient {
 
     /// Asks for work, and renews what is held. Waits as long as it says.
     pub async fn poll(&self, poll: &Poll) -> Result<Polled, WireError> {
-        let wait = std::time::Duration::from_secs(u64::from(poll.wait_seconds));
-        self.connection
-            .post_within("agent/v1/poll", poll, wait)
-            .await
+        let wait = Duration::from_secs(u64::from(poll.wait_seconds));
+        self.polls.post_within("agent/v1/poll", poll, wait).await
     }
 
     /// Says that a job begins. Only an answer gives the right to.
@@ -202,9 +237,17 @@ impl AgentClient {
     }
 
     /// Says what its journal knows of a job.
-    pub async fn probed(&self, job: &JobId, verdict: Verdict) -> Result<(), WireError> {
+    pub async fn probed(
+        &self,
+        job: &JobId,
+        epoch: Epoch,
+        verdict: Verdict,
+    ) -> Result<(), WireError> {
         let path = format!("agent/v1/jobs/{job}/probe");
-        let _: serde_json::Value = self.connection.post(&path, &Probed { verdict }).await?;
+        let _: serde_json::Value = self
+            .connection
+            .post(&path, &Probed { epoch, verdict })
+            .await?;
         Ok(())
     }
 
@@ -255,6 +298,25 @@ impl AgentClient {
         let from = format!("agent/v1/blobs/{digest}?job={job}");
         self.connection.get_file(&from, path).await
     }
+}
+
+/// Hex digits of the secret in a credential.
+const SECRET_DIGITS: usize = 64;
+
+/// What an agent says to prove who it is: `KIND:NAME:SECRET`, where the secret is 32 random bytes in hex.
+pub fn credential(kind: AgentKind, name: &AgentName, secret: &[u8; 32]) -> String {
+    let secret = data_encoding::HEXLOWER.encode(secret);
+    format!("{}:{name}:{secret}", kind.as_str())
+}
+
+/// Whose credential that is; none where it has not the form of one.
+pub fn owner(credential: &str) -> Option<(AgentKind, AgentName)> {
+    let mut parts = credential.splitn(3, ':');
+    let (kind, name, secret) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let is_secret = secret.len() == SECRET_DIGITS && secret.bytes().all(is_hex);
+    let owner = (AgentKind::from_name(kind)?, name.parse().ok()?);
+    is_secret.then_some(owner)
 }
 
 /// What a manager's answer says it has of a blob, as [`AgentClient::blob_offset`] gives it.

@@ -11,6 +11,7 @@ use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::watch;
 use windlass_model::release::Digest;
 
 use crate::received::Received;
@@ -21,12 +22,32 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a stream of bytes may stand still.
 const STALL: Duration = Duration::from_secs(60);
-/// Bytes a second that an upload of known length makes at least.
-const SLOWEST: u64 = 32 << 10;
+/// How long a connection that nothing is asked over is kept: one that was cut off meanwhile without a word would cost whoever uses
+/// it next the whole of their patience.
+const KEPT: Duration = Duration::from_secs(1);
 /// Longest answer that is read whole, in bytes.
 const LONGEST_ANSWER: usize = 64 << 20;
-/// Bytes read from a file at once.
-const CHUNK: usize = 256 << 10;
+/// Bytes read from a file at once: few, so that a slow link is seen to move.
+const CHUNK: usize = 64 << 10;
+
+/// How long one waits for a manager before the link counts as broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For an answer, beyond the time that the manager was asked to wait.
+    pub answer: Duration,
+    /// For the next bytes of a stream, either way.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    /// 30 s and 60 s.
+    fn default() -> Self {
+        Self {
+            answer: ANSWER,
+            stall: STALL,
+        }
+    }
+}
 
 /// What went wrong between here and a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +123,7 @@ pub struct Connection {
     base: String,
     http: reqwest::Client,
     login: Login,
+    patience: Patience,
 }
 
 impl Connection {
@@ -121,6 +143,7 @@ impl Connection {
         }
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
+            .pool_idle_timeout(KEPT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .tcp_nodelay(true);
@@ -133,7 +156,20 @@ impl Connection {
             .tls_backend_preconfigured(tls(trusted)?)
             .build()
             .map_err(|e| WireError::Refused(format!("HTTP cannot be set up: {e}")))?;
-        Ok(Self { base, http, login })
+        Ok(Self {
+            base,
+            http,
+            login,
+            patience: Patience::default(),
+        })
+    }
+
+    /// The same, waiting so long.
+    pub fn with_patience(&self, patience: Patience) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
     }
 
     /// The manager's URL.
@@ -239,13 +275,17 @@ impl Connection {
         path: &str,
         wait: Duration,
     ) -> Result<T, WireError> {
-        let request = self.request(Method::GET, path).timeout(ANSWER + wait);
+        let request = self
+            .request(Method::GET, path)
+            .timeout(self.patience.answer + wait);
         self.answer(self.send(request).await?).await
     }
 
     /// `DELETE`, with an answer in JSON.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, WireError> {
-        let request = self.request(Method::DELETE, path).timeout(ANSWER);
+        let request = self
+            .request(Method::DELETE, path)
+            .timeout(self.patience.answer);
         self.answer(self.send(request).await?).await
     }
 
@@ -268,7 +308,7 @@ impl Connection {
         let request = self
             .request(Method::POST, path)
             .json(body)
-            .timeout(ANSWER + wait);
+            .timeout(self.patience.answer + wait);
         self.answer(self.send(request).await?).await
     }
 
@@ -278,17 +318,22 @@ impl Connection {
         path: &str,
         body: Bytes,
     ) -> Result<T, WireError> {
-        let request = self.request(Method::POST, path).body(body).timeout(ANSWER);
+        let request = self
+            .request(Method::POST, path)
+            .body(body)
+            .timeout(self.patience.answer);
         self.answer(self.send(request).await?).await
     }
 
     /// `HEAD`.
     pub async fn head(&self, path: &str) -> Result<HeaderMap, WireError> {
-        let request = self.request(Method::HEAD, path).timeout(ANSWER);
+        let request = self
+            .request(Method::HEAD, path)
+            .timeout(self.patience.answer);
         Ok(self.send(request).await?.headers().clone())
     }
 
-    /// `PUT` of a file from an offset; nothing of it is whole in memory.
+    /// `PUT` of a file from an offset; nothing of it is whole in memory. It breaks off when nothing more of it is taken.
     pub async fn put_file(
         &self,
         to: &str,
@@ -301,44 +346,84 @@ impl Connection {
         file.seek(std::io::SeekFrom::Start(offset))
             .await
             .map_err(here)?;
-        let stream = futures_util::stream::try_unfold(file, |mut file| async move {
+        let (handed, handing) = watch::channel(true);
+        let state = (file, handed);
+        let stream = futures_util::stream::try_unfold(state, |(mut file, handed)| async move {
+            handed.send_replace(false);
             let mut chunk = vec![0; CHUNK];
             let count = file.read(&mut chunk).await?;
             chunk.truncate(count);
-            Ok::<_, std::io::Error>((count > 0).then(|| (Bytes::from(chunk), file)))
+            handed.send_replace(true);
+            Ok::<_, std::io::Error>((count > 0).then(|| (Bytes::from(chunk), (file, handed))))
         });
         let request = self
             .request(Method::PUT, to)
             .header("content-length", length.saturating_sub(offset))
             .body(Body::wrap_stream(stream));
-        self.send(request).await?;
+        self.send_while(handing, request).await?;
         Ok(())
     }
 
-    /// `PUT` of `length` bytes as they come. An error among the chunks breaks the call off.
+    /// Sends a body for as long as it is taken, and then waits for the answer. `handing`: whether it is the link that is waited for,
+    /// and not whoever brings the bytes.
+    async fn send_while(
+        &self,
+        mut handing: watch::Receiver<bool>,
+        request: RequestBuilder,
+    ) -> Result<Response, WireError> {
+        let stall = self.patience.stall;
+        let mut sent = std::pin::pin!(self.send(request));
+        loop {
+            let is_handed = *handing.borrow_and_update();
+            tokio::select! {
+                answer = &mut sent => return answer,
+                changed = handing.changed() => match changed {
+                    Ok(()) => {}
+                    // All of it is on its way.
+                    Err(_) => break,
+                },
+                () = tokio::time::sleep(stall), if is_handed => return Err(self.stalled()),
+            }
+        }
+        let answer = tokio::time::timeout(stall, sent).await;
+        answer.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    fn stalled(&self) -> WireError {
+        WireError::Link(format!("{}: the bytes stand still", self.url()))
+    }
+
+    fn late(&self) -> WireError {
+        WireError::Link(format!("{}: no answer in time", self.url()))
+    }
+
+    /// Sends what has a long answer; how long the answer takes is for its reader to bound.
+    async fn open(&self, request: RequestBuilder) -> Result<Response, WireError> {
+        let response = tokio::time::timeout(self.patience.answer, self.send(request)).await;
+        response.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    /// `PUT` of `length` bytes as they come. An error among the chunks breaks the call off, and so does a manager that takes no more.
     pub async fn put_chunks(&self, to: &str, length: u64, chunks: Chunks) -> Result<(), WireError> {
-        let stream = futures_util::stream::unfold(chunks, |mut chunks| async move {
-            chunks.recv().await.map(|chunk| (chunk, chunks))
+        let (handed, handing) = watch::channel(true);
+        let state = (chunks, handed);
+        let stream = futures_util::stream::unfold(state, |(mut chunks, handed)| async move {
+            handed.send_replace(false);
+            let chunk = chunks.recv().await;
+            handed.send_replace(true);
+            chunk.map(|chunk| (chunk, (chunks, handed)))
         });
         let request = self
             .request(Method::PUT, to)
-            .timeout(ANSWER + Duration::from_secs(length / SLOWEST))
             .header("content-length", length)
             .body(Body::wrap_stream(stream));
-        self.send(request).await?;
+        self.send_while(handing, request).await?;
         Ok(())
     }
 
     /// `GET`, its bytes to be taken as they come.
     pub async fn download(&self, from: &str) -> Result<Download, WireError> {
-        let sent = self.send(self.request(Method::GET, from));
-        let response = match tokio::time::timeout(ANSWER, sent).await {
-            Ok(response) => response?,
-            Err(_) => {
-                let url = self.url();
-                return Err(WireError::Link(format!("{url}: no answer in time")));
-            }
-        };
+        let response = self.open(self.request(Method::GET, from)).await?;
         let connection = self.clone();
         let stream = response.bytes_stream().boxed();
         Ok(Download { connection, stream })
@@ -356,7 +441,7 @@ impl Connection {
         if have > 0 {
             request = request.header("range", format!("bytes={have}-"));
         }
-        let response = match self.send(request).await {
+        let response = match self.open(request).await {
             // Nothing is left.
             Err(WireError::Refused(_)) if have > 0 => {
                 return Received::open(path, have).finish().await.map_err(here);
@@ -367,9 +452,8 @@ impl Connection {
         let received = Received::open(path, if is_rest { have } else { 0 });
         let mut stream = response.bytes_stream();
         loop {
-            let next = tokio::time::timeout(STALL, stream.next()).await;
-            let stalled = |_| WireError::Link(format!("{}: the bytes stand still", self.url()));
-            let Some(chunk) = next.map_err(stalled)? else {
+            let next = tokio::time::timeout(self.patience.stall, stream.next()).await;
+            let Some(chunk) = next.map_err(|_| self.stalled())? else {
                 break;
             };
             if !received.add(chunk.map_err(|e| self.link(&e))?).await {
@@ -392,10 +476,8 @@ pub struct Download {
 impl Download {
     /// The next bytes; none at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, WireError> {
-        let next = tokio::time::timeout(STALL, self.stream.next()).await;
-        let url = self.connection.url();
-        let stalled = |_| WireError::Link(format!("{url}: the bytes stand still"));
-        let chunk = next.map_err(stalled)?.transpose();
+        let next = tokio::time::timeout(self.connection.patience.stall, self.stream.next()).await;
+        let chunk = next.map_err(|_| self.connection.stalled())?.transpose();
         chunk.map_err(|e| self.connection.link(&e))
     }
 }
@@ -428,4 +510,53 @@ fn tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, WireError> 
         .with_safe_default_protocol_versions()
         .map_err(|e| WireError::Refused(format!("TLS cannot be set up: {e}")))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// A manager that accepts, and hears and says nothing more.
+    async fn silent() -> (tokio::net::TcpListener, Connection) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let short = Duration::from_millis(200);
+        let connection = Connection::new(&url, Login::Anonymous, None).unwrap();
+        let connection = connection.with_patience(Patience {
+            answer: short,
+            stall: short,
+        });
+        (listener, connection)
+    }
+
+    #[tokio::test]
+    async fn a_link_that_was_cut_without_a_word_is_given_up() {
+        let (_listener, connection) = silent().await;
+        let place = tempfile::tempdir().unwrap();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        let length = 64 << 20;
+        std::fs::File::create(&from)
+            .unwrap()
+            .set_len(length)
+            .unwrap();
+        let json = serde_json::Value::Null;
+        let calls: [WireError; 6] = [
+            connection.get::<()>("x").await.unwrap_err(),
+            connection.post::<()>("x", &json).await.unwrap_err(),
+            connection.head("x").await.unwrap_err(),
+            connection
+                .put_file("x", &from, 0, length)
+                .await
+                .unwrap_err(),
+            connection
+                .put_file("x", &from, length - 1, length)
+                .await
+                .unwrap_err(),
+            connection.get_file("x", &to).await.unwrap_err(),
+        ];
+        for error in calls {
+            assert!(matches!(error, WireError::Link(_)), "{error}");
+        }
+    }
 }

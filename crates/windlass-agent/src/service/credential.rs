@@ -1,4 +1,4 @@
-//! What an agent keeps of a manager: the credential that it was given.
+//! What an agent keeps of a manager: the credential by which that knows it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use windlass_model::release::{AgentKind, AgentName};
+use windlass_wire::agent::credential;
 
 /// Makes a folder that only its owner may look into.
 pub(super) fn private_folder(path: &Path) -> io::Result<()> {
@@ -22,8 +24,26 @@ fn path(directory: &Path, url: &str) -> PathBuf {
     directory.join("managers").join(name)
 }
 
-/// The credential for a manager; none: it was given none yet.
-pub(super) fn load(directory: &Path, url: &str) -> io::Result<Option<String>> {
+/// The credential for a manager: the one that is kept, or a new one, which is kept from now on.
+pub(super) fn keep(
+    directory: &Path,
+    url: &str,
+    kind: AgentKind,
+    name: &AgentName,
+) -> io::Result<String> {
+    if let Some(kept) = load(directory, url)? {
+        return Ok(kept);
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|e| io::Error::other(format!("no random numbers: {e}")))?;
+    let new = credential(kind, name, &secret);
+    store(directory, url, &new)?;
+    Ok(new)
+}
+
+/// The credential for a manager; none: there is none yet.
+fn load(directory: &Path, url: &str) -> io::Result<Option<String>> {
     match fs::read_to_string(path(directory, url)) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -50,6 +70,18 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_new_credential_is_kept_before_anybody_hears_it() {
+        let place = tempfile::tempdir().unwrap();
+        private_folder(&place.path().join("managers")).unwrap();
+        let name = "b1".parse().unwrap();
+        let keep = || keep(place.path(), "http://a", AgentKind::Builder, &name).unwrap();
+        let new = keep();
+        assert_eq!(keep(), new);
+        let owner = windlass_wire::agent::owner(&new);
+        assert_eq!(owner, Some((AgentKind::Builder, name.clone())));
+    }
 
     #[test]
     fn a_credential_is_kept_for_each_manager_and_for_its_owner_alone() {

@@ -1,33 +1,31 @@
 //! One job, from the lease to the answer that its end was heard.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use windlass_engine::interrupt::Interrupt;
-use windlass_model::release::{BuildSpec, InstallSpec, JobId, JobSpec};
+use windlass_model::release::{BuildSpec, JobId, JobSpec};
 use windlass_model::step::Level;
-use windlass_wire::agent::{AgentClient, Finish, Given, Outcome};
+use windlass_wire::agent::{Finish, Given, Outcome};
 use windlass_wire::connection::WireError;
 
-use super::{BuiltFiles, InstallEnd, Shared, Work, log};
+use super::{InstallEnd, Manager, Shared, Work};
 
 /// Pause between two tries of a call.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often bytes are asked for again from where they stopped.
-const TRIES: u32 = 20;
 
 /// Does a job. Every way out tells the manager, except where the manager said that the job is somebody else's.
 pub(super) async fn run(
     shared: &Shared,
-    (client, cluster): (AgentClient, &str),
+    (client, cluster): (Arc<dyn Manager>, &str),
     given: Given,
     interrupt: Interrupt,
     lease: Duration,
 ) {
     let Given { job, epoch, spec } = given;
-    if let Err(error) = start(shared, &client, &job, epoch, lease).await {
+    if let Err(error) = start(shared, &*client, &job, epoch, lease).await {
         return shared.log(Level::Warning, &format!("job {job} is not begun: {error}"));
     }
     shared.log(Level::Info, &format!("job {job} begins: {}", what(&spec)));
@@ -39,7 +37,7 @@ pub(super) async fn run(
     let (ended, end) = watch::channel(false);
     let sending = {
         let (client, path, job) = (client.clone(), path.clone(), job.clone());
-        tokio::spawn(async move { log::follow(client, (job, epoch), &path, end).await })
+        tokio::spawn(async move { client.follow((job, epoch), &path, end).await })
     };
     let work = Work {
         cluster,
@@ -48,7 +46,7 @@ pub(super) async fn run(
         log: &path,
         interrupt,
     };
-    let (outcome, keep) = perform(shared, &client, &spec, work).await;
+    let (outcome, keep) = perform(shared, &*client, &spec, work).await;
     drop(keep);
     let given_back = shared.is_stopping()
         && matches!(
@@ -57,7 +55,6 @@ pub(super) async fn run(
         );
     ended.send_replace(true);
     let _ = sending.await;
-    let _ = tokio::fs::remove_file(&path).await;
     if given_back {
         let message = format!("job {job} is stopped, and built anew once its lease is over");
         return shared.log(Level::Warning, &message);
@@ -67,7 +64,7 @@ pub(super) async fn run(
         Outcome::Built { .. } | Outcome::Ran | Outcome::Installed { .. } => Level::Info,
     };
     shared.log(level, &format!("job {job}: {}", told(&outcome)));
-    finish(shared, &client, &job, Finish { epoch, outcome }).await;
+    finish(shared, &*client, &job, Finish { epoch, outcome }).await;
 }
 
 fn what(spec: &JobSpec) -> String {
@@ -96,7 +93,7 @@ fn told(outcome: &Outcome) -> String {
 /// Says that it begins. Only an answer gives the right to; it is asked for until the lease is over.
 async fn start(
     shared: &Shared,
-    client: &AgentClient,
+    client: &dyn Manager,
     job: &JobId,
     epoch: u64,
     lease: Duration,
@@ -121,7 +118,7 @@ async fn start(
 }
 
 /// Says what came of it, until that is heard.
-async fn finish(shared: &Shared, client: &AgentClient, job: &JobId, finish: Finish) {
+async fn finish(shared: &Shared, client: &dyn Manager, job: &JobId, finish: Finish) {
     let mut told = false;
     loop {
         match client.finish(job, &finish).await {
@@ -156,11 +153,12 @@ fn failed(why: String) -> Outcome {
 
 async fn perform(
     shared: &Shared,
-    client: &AgentClient,
+    client: &dyn Manager,
     spec: &JobSpec,
     work: Work<'_>,
 ) -> (Outcome, Kept) {
     let job = work.job.clone();
+    let wanted = work.interrupt.clone();
     match spec {
         JobSpec::Build(build) => match &build.generator {
             None => release(shared, client, build, work).await,
@@ -171,16 +169,18 @@ async fn perform(
         },
         JobSpec::Install(install) => {
             let directory = shared.agent.directory.join("resources").join(job.as_str());
-            let fetched = fetch(shared, client, &job, install, &directory).await;
-            let outcome = match fetched {
+            let fetched = client.fetch(&job, install, &directory, &wanted);
+            let outcome = match fetched.await {
                 Err(why) => failed(format!("the resource cannot be fetched: {why}")),
-                Ok(resource) => match shared.agent.worker.install(install, &resource, work).await {
-                    InstallEnd::Installed(rows) => Outcome::Installed { rows },
-                    InstallEnd::Failed(why, rows) => Outcome::Failed { why, rows },
-                    InstallEnd::Unknown(why) => Outcome::Unknown { why },
-                },
+                Ok(fetched) => {
+                    let worker = &shared.agent.worker;
+                    match worker.install(install, &fetched.path, work).await {
+                        InstallEnd::Installed(rows) => Outcome::Installed { rows },
+                        InstallEnd::Failed(why, rows) => Outcome::Failed { why, rows },
+                        InstallEnd::Unknown(why) => Outcome::Unknown { why },
+                    }
+                }
             };
-            let _ = tokio::fs::remove_dir_all(&directory).await;
             (outcome, None)
         }
     }
@@ -189,89 +189,18 @@ async fn perform(
 /// Builds, and uploads what was built.
 async fn release(
     shared: &Shared,
-    client: &AgentClient,
+    client: &dyn Manager,
     build: &BuildSpec,
     work: Work<'_>,
 ) -> (Outcome, Kept) {
-    let job = work.job.clone();
+    let (job, wanted) = (work.job.clone(), work.interrupt.clone());
     let built = match shared.agent.worker.build(build, work).await {
         Ok(built) => built,
         Err(why) => return (failed(why), None),
     };
-    let outcome = match upload(shared, client, &job, &built).await {
+    let outcome = match client.upload(&job, &built, &wanted).await {
         Ok(()) => Outcome::Built { index: built.index },
         Err(why) => failed(format!("the release cannot be uploaded: {why}")),
     };
     (outcome, Some(built.keep))
-}
-
-async fn upload(
-    shared: &Shared,
-    client: &AgentClient,
-    job: &JobId,
-    built: &BuiltFiles,
-) -> Result<(), WireError> {
-    for (target, path) in &built.files {
-        let Some(item) = built.index.targets.get(target) else {
-            continue;
-        };
-        let mut tries = 0;
-        loop {
-            match client.put_blob(job, &item.digest, path, item.size).await {
-                Ok(()) => break,
-                // A conflict about where the upload stands is settled by asking again.
-                Err(
-                    error @ (WireError::Link(_)
-                    | WireError::Unavailable(_)
-                    | WireError::Superseded(_)),
-                ) if tries < TRIES && !shared.is_stopping() => {
-                    let _ = error;
-                    tries += 1;
-                    sleep(PAUSE).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Fetches the resource of an install and verifies it.
-async fn fetch(
-    shared: &Shared,
-    client: &AgentClient,
-    job: &JobId,
-    spec: &InstallSpec,
-    directory: &Path,
-) -> Result<PathBuf, String> {
-    let name = Path::new(&spec.resource.name);
-    let plain = name.file_name().is_some_and(|file| Path::new(file) == name);
-    if !plain {
-        return Err(format!("{:?} is no name of a file", spec.resource.name));
-    }
-    let path = directory.join(name);
-    let here = |e: std::io::Error| format!("{}: {e}", path.display());
-    match tokio::fs::remove_dir_all(directory).await {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(here(e)),
-        _ => {}
-    }
-    tokio::fs::create_dir_all(directory).await.map_err(here)?;
-    let mut tries = 0;
-    let found = loop {
-        match client.get_blob(job, &spec.resource.digest, &path).await {
-            Ok(found) => break found,
-            Err(error) if error.is_passing() && tries < TRIES && !shared.is_stopping() => {
-                tries += 1;
-                sleep(PAUSE).await;
-            }
-            Err(error) => return Err(error.to_string()),
-        }
-    };
-    if found != spec.resource.digest {
-        return Err(format!(
-            "{} has SHA-256 {found}, not {}",
-            spec.resource.name, spec.resource.digest
-        ));
-    }
-    Ok(path)
 }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
 use windlass_model::release::{Epoch, JobId};
 use windlass_wire::agent::AgentClient;
+use windlass_wire::connection::WireError;
 
 /// How often it is looked for more.
 const EVERY: Duration = Duration::from_millis(300);
@@ -25,31 +26,44 @@ pub(super) async fn follow(
     mut ended: watch::Receiver<bool>,
 ) {
     let mut sent = 0;
-    loop {
-        let over = *ended.borrow();
-        let all = send(&client, &job, epoch, path, &mut sent);
-        if over {
-            let _ = tokio::time::timeout(REST, all).await;
-            return;
+    while !*ended.borrow() {
+        // A part that is on its way when the job ends is sent again: what the manager has of it stays there once.
+        tokio::select! {
+            _ = send(&client, &job, epoch, path, &mut sent) => {}
+            _ = ended.wait_for(|ended| *ended) => break,
         }
-        all.await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             _ = ended.wait_for(|ended| *ended) => {}
         }
     }
+    let rest = async {
+        while let Err(error) = send(&client, &job, epoch, path, &mut sent).await {
+            if !error.is_passing() {
+                return;
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    let _ = tokio::time::timeout(REST, rest).await;
 }
 
-async fn send(client: &AgentClient, job: &JobId, epoch: Epoch, path: &Path, sent: &mut u64) {
+/// Sends what there is more; what cannot be read here is not sent.
+async fn send(
+    client: &AgentClient,
+    job: &JobId,
+    epoch: Epoch,
+    path: &Path,
+    sent: &mut u64,
+) -> Result<(), WireError> {
     while let Ok(part) = read(path, *sent).await {
         if part.is_empty() {
-            return;
+            break;
         }
-        match client.log(job, epoch, *sent, Bytes::from(part)).await {
-            Ok(has) => *sent = has.length,
-            Err(_) => return,
-        }
+        let has = client.log(job, epoch, *sent, Bytes::from(part)).await?;
+        *sent = has.length;
     }
+    Ok(())
 }
 
 async fn read(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {

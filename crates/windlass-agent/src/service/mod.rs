@@ -7,10 +7,12 @@ mod credential;
 mod errand;
 mod log;
 mod manager;
+mod remote;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
@@ -21,7 +23,10 @@ use windlass_model::release::{
     Advertisement, AgentName, BuildSpec, Epoch, Index, InstallSpec, InstalledRow, JobId, TargetName,
 };
 use windlass_model::step::Level;
-use windlass_wire::connection::Connection;
+use windlass_wire::agent::{Finish, Poll, Polled, Register, Registered};
+use windlass_wire::connection::WireError;
+
+pub use remote::Remote;
 
 /// Takes lines for the log: level, message.
 pub type Log = Arc<dyn Fn(Level, &str) + Send + Sync>;
@@ -74,6 +79,53 @@ pub trait Worker: Send + Sync {
     async fn probe(&self, job: &JobId) -> Verdict;
 }
 
+/// A resource that was fetched.
+pub struct Fetched {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Kept until it is installed.
+    pub keep: Box<dyn Send + Sync>,
+}
+
+/// What an agent asks of a manager; [`Remote`] asks over HTTP. Any call may be repeated: the answer is the same.
+#[async_trait]
+pub trait Manager: Send + Sync {
+    /// What it is called.
+    fn url(&self) -> &str;
+    /// The same, which is shown another credential.
+    fn with_credential(&self, credential: Option<String>) -> Arc<dyn Manager>;
+    /// The same, whose calls are given up in time to be made again before a lease is over.
+    fn with_lease(&self, lease: Duration) -> Arc<dyn Manager>;
+    /// Registers.
+    async fn register(&self, register: &Register) -> Result<Registered, WireError>;
+    /// Asks for work, and renews what is held. Waits as long as it says.
+    async fn poll(&self, poll: &Poll) -> Result<Polled, WireError>;
+    /// Says that a job begins. Only an answer gives the right to.
+    async fn start(&self, job: &JobId, epoch: Epoch) -> Result<(), WireError>;
+    /// Says what came of a job.
+    async fn finish(&self, job: &JobId, finish: &Finish) -> Result<(), WireError>;
+    /// Says what the journal here knows of a job, under the lease that it was asked about.
+    async fn probed(&self, job: &JobId, epoch: Epoch, verdict: Verdict) -> Result<(), WireError>;
+    /// Uploads what was built; tries again as long as it is wanted.
+    async fn upload(
+        &self,
+        job: &JobId,
+        built: &BuiltFiles,
+        wanted: &Interrupt,
+    ) -> Result<(), WireError>;
+    /// Fetches what a job installs into a directory of its own, and verifies it; tries again as long as it is
+    /// wanted.
+    async fn fetch(
+        &self,
+        job: &JobId,
+        spec: &InstallSpec,
+        directory: &Path,
+        wanted: &Interrupt,
+    ) -> Result<Fetched, String>;
+    /// Sends what a job prints into a file until it ended, and removes the file.
+    async fn follow(&self, job: (JobId, Epoch), path: &Path, ended: watch::Receiver<bool>);
+}
+
 /// What an agent is made of.
 pub struct Agent {
     /// Unique among agents of its kind.
@@ -83,7 +135,7 @@ pub struct Agent {
     /// Jobs at once, 1 or more.
     pub slots: u32,
     /// Its managers.
-    pub managers: Vec<Connection>,
+    pub managers: Vec<Arc<dyn Manager>>,
     /// A one-time token, for managers that want one.
     pub token: Option<String>,
     /// What it keeps for itself: credentials, resources that are fetched, logs. Private to its user.
@@ -133,8 +185,8 @@ impl Agent {
             agent: self,
         });
         let mut loops = JoinSet::new();
-        for connection in shared.agent.managers.clone() {
-            loops.spawn(manager::serve(shared.clone(), connection, stop.clone()));
+        for manager in shared.agent.managers.clone() {
+            loops.spawn(manager::serve(shared.clone(), manager, stop.clone()));
         }
         while loops.join_next().await.is_some() {}
         Ok(())

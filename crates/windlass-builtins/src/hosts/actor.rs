@@ -21,7 +21,7 @@ use super::script::{self, Go};
 use super::shell::Opened;
 use super::transport::{Patience, Said, StartError};
 use super::work::{RunWork, Work};
-use super::{dial, http, put};
+use super::{bundle, dial, http, put};
 
 /// Steps that may wait here; more batches are not taken up until there is room.
 const STEPS: usize = 1024;
@@ -357,6 +357,9 @@ impl Actor {
         if item.first {
             self.say(Heard::Begun(task)).await?;
         }
+        if self.put_together().await? {
+            return Ok(());
+        }
         let cx = self.cx.clone();
         let reply = match self.queue.front().map(|item| &item.work) {
             Some(Work::Impossible(why)) => Reply::Impossible(why.clone()),
@@ -377,6 +380,48 @@ impl Actor {
             Some(Work::Run(_) | Work::Log) | None => Reply::Logged,
         };
         self.settle_front(reply).await
+    }
+
+    /// Puts the files at the front together, if there is more than one that may be; false when it has done nothing.
+    async fn put_together(&mut self) -> Result<bool, End> {
+        let mut works = bundle::front(&self.queue);
+        if works.len() < 2 {
+            return Ok(false);
+        }
+        let cx = self.cx.clone();
+        let loading = async {
+            let loads = bundle::load(&cx, &works).await;
+            works.truncate(loads.len());
+            (works, loads)
+        };
+        let (works, loads) = self.meanwhile(loading).await?;
+        let count = works.len();
+        let Some(user) = works
+            .first()
+            .filter(|_| count > 1)
+            .map(|w| w.put.user.clone())
+        else {
+            return Ok(false);
+        };
+        let opened = self.open(&user).await?;
+        self.next += 1;
+        let (cx, number) = (self.cx.clone(), self.next);
+        let sent = async move {
+            let replies = bundle::send(&cx, opened, works, loads, number).await;
+            cx.groups.remove(number);
+            replies
+        };
+        let Some(replies) = self.meanwhile(sent).await?? else {
+            self.queue
+                .iter_mut()
+                .take(count)
+                .for_each(|item| item.alone = true);
+            return Ok(false);
+        };
+        for reply in replies {
+            self.settle_front(reply).await?;
+        }
+        Ok(true)
     }
 
     async fn put(

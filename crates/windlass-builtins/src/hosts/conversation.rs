@@ -205,7 +205,19 @@ impl Conversation for Talk {
     }
 
     async fn forget(&mut self, keep: &Keep) -> Result<(), HostError> {
-        keep::forget(&self.cx.door, keep).await
+        let script = keep::forget(keep.run.as_str());
+        let batch = Batch {
+            task: TaskId::new(0, 0, 0),
+            steps: vec![Step::Run(Run {
+                user: keep.user.clone(),
+                ..Run::script(script).want(Want::Any)
+            })],
+            ahead: false,
+            keep: None,
+        };
+        self.send(batch, &Arc::default()).await?;
+        while !matches!(self.hear().await?, Heard::Reply(..)) {}
+        Ok(())
     }
 
     async fn kill(&mut self) {
@@ -220,8 +232,8 @@ impl Conversation for Talk {
     }
 
     async fn close(mut self: Box<Self>) {
+        // the shells end by themselves: nobody has to wait until they have
         self.orders = None;
-        let _ = tokio::time::timeout(GOODBYE, &mut self.actor).await;
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Item {
     pub(crate) written: bool,
     /// Where it is kept: as what, and the number of the step in its attempt.
     pub(crate) keep: Option<(Keep, usize)>,
+    /// Whether it is not put along with others.
+    pub(crate) alone: bool,
     /// Whether it was not begun, for nothing can be kept.
     pub(crate) refused: bool,
     out: Side,
@@ -114,6 +116,7 @@ impl Item {
             rule,
             written: false,
             keep: None,
+            alone: false,
             refused: false,
             out: Side::default(),
             err: Side::default(),

@@ -4,6 +4,7 @@
 //! program leaves behind in a process group of its own (`setsid`, a daemon) is out of reach of a kill.
 
 mod actor;
+mod bundle;
 mod conversation;
 mod dial;
 mod digests;

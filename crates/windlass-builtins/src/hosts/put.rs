@@ -19,14 +19,19 @@ const CHUNK: usize = 256 * 1024;
 /// Between two words about progress.
 const PROGRESS: Duration = Duration::from_millis(100);
 /// How long the host may take to digest a file.
-const DIGEST: Duration = Duration::from_secs(900);
+pub(super) const DIGEST: Duration = Duration::from_secs(900);
 /// How long one write may take before the link counts as lost.
 const STALL: Duration = Duration::from_secs(120);
 
+/// What is kept of what the program prints, in bytes: a list of names.
+const PRINTED: usize = 1024 * 1024;
+
 /// What is known of the contents before the host is asked.
 pub(crate) struct Load {
-    sha256: String,
-    size: u64,
+    /// SHA-256 in lower-case hex.
+    pub(super) sha256: String,
+    /// In bytes.
+    pub(super) size: u64,
 }
 
 /// Digests the contents. One line when they cannot be read, or are not what was pinned.
@@ -141,31 +146,38 @@ pub(crate) async fn send(
     }
 }
 
+/// How a write ended.
 #[derive(PartialEq, Eq)]
-enum Wrote {
+pub(super) enum Wrote {
     All,
     Ended,
 }
 
-enum Now {
+/// What the program there came to.
+pub(super) enum Now {
+    /// It said a word.
     Word(String),
+    /// It ended, with this status if the link was not lost.
     Ended(Option<i32>),
 }
 
 /// The program there.
-struct There {
-    process: super::transport::Process,
+pub(super) struct There {
+    pub(super) process: super::transport::Process,
     out: super::marker::Splitter,
+    /// What it printed beside its words.
+    printed: Vec<u8>,
     err: Vec<u8>,
     words: Vec<Mark>,
     ended: Option<Option<i32>>,
 }
 
 impl There {
-    fn new(opened: Opened) -> Self {
+    pub(super) fn new(opened: Opened) -> Self {
         Self {
             process: opened.process,
             out: opened.out,
+            printed: Vec::new(),
             err: Vec::new(),
             words: Vec::new(),
             ended: None,
@@ -173,10 +185,11 @@ impl There {
     }
 
     /// Writes all of it, unless the program ends before: it says why on its standard error.
-    async fn write(&mut self, bytes: &[u8], host: &str) -> Result<Wrote, HostError> {
+    pub(super) async fn write(&mut self, bytes: &[u8], host: &str) -> Result<Wrote, HostError> {
         let Self {
             process,
             out,
+            printed,
             err,
             words,
             ended,
@@ -191,7 +204,7 @@ impl There {
             }
             tokio::select! {
                 wrote = &mut writing => return Ok(if wrote.is_ok() { Wrote::All } else { Wrote::Ended }),
-                said = process.events.recv() => take(said, out, err, words, ended),
+                said = process.events.recv() => take(said, out, printed, err, words, ended),
                 () = &mut stalled => return Err(HostError::new(
                     HostErrorKind::Lost,
                     format!("{host}: nothing was taken for {} s", STALL.as_secs()),
@@ -201,7 +214,7 @@ impl There {
     }
 
     /// Waits for one of these words, or the end.
-    async fn until(&mut self, wanted: &[&str], group: &(impl Fn(i32) + Sync)) -> Now {
+    pub(super) async fn until(&mut self, wanted: &[&str], group: &(impl Fn(i32) + Sync)) -> Now {
         loop {
             for mark in self.words.drain(..) {
                 match mark {
@@ -217,6 +230,7 @@ impl There {
             take(
                 said,
                 &mut self.out,
+                &mut self.printed,
                 &mut self.err,
                 &mut self.words,
                 &mut self.ended,
@@ -224,7 +238,15 @@ impl There {
         }
     }
 
-    fn failed(&self, status: Option<i32>, host: &str) -> Result<Reply, HostError> {
+    /// The names of a list of digests that it found to be right.
+    pub(super) fn same(&self) -> std::collections::HashSet<String> {
+        let text = String::from_utf8_lossy(&self.printed);
+        let good = text.lines().filter_map(|line| line.strip_suffix(": OK"));
+        good.map(str::to_owned).collect()
+    }
+
+    /// Why it ended before it was done.
+    pub(super) fn failed(&self, status: Option<i32>, host: &str) -> Result<Reply, HostError> {
         let Some(status) = status else {
             return Err(HostError::new(
                 HostErrorKind::Lost,
@@ -243,16 +265,20 @@ impl There {
 fn take(
     said: Option<Said>,
     out: &mut super::marker::Splitter,
+    printed: &mut Vec<u8>,
     err: &mut Vec<u8>,
     words: &mut Vec<Mark>,
     ended: &mut Option<Option<i32>>,
 ) {
     match said {
         Some(Said::Out(bytes)) => {
-            words.extend(out.feed(&bytes).into_iter().filter_map(|p| match p {
-                Piece::Mark(mark) => Some(mark),
-                Piece::Bytes(_) => None,
-            }))
+            for piece in out.feed(&bytes) {
+                match piece {
+                    Piece::Mark(mark) => words.push(mark),
+                    Piece::Bytes(bytes) if printed.len() < PRINTED => printed.extend(bytes),
+                    Piece::Bytes(_) => {}
+                }
+            }
         }
         Some(Said::Err(bytes)) if err.len() < 4096 => err.extend_from_slice(&bytes),
         Some(Said::Err(_)) => {}

@@ -314,6 +314,89 @@ exit 0
     wrap(nonce, &body)
 }
 
+/// What many files are put with; see [`bundle`].
+pub(crate) struct BundleScript<'a> {
+    /// The absolute path.
+    pub(crate) directory: &'a str,
+    /// Digest and name of each.
+    pub(crate) files: &'a [(&'a str, &'a str)],
+    /// Permission bits.
+    pub(crate) mode: Option<u32>,
+    /// For chown.
+    pub(crate) owner: Option<&'a str>,
+}
+
+/// Tells which files are there already (`NAME: OK`), says `ready` and reads a line: `same`, or `put` and a tar archive of the
+/// others and the list of their digests. Those are unpacked beside, verified all together, renamed into place; then it says
+/// `done`. It says `alone`, and ends, where the host has no programs for this. Any failure is as that of [`put`].
+pub(crate) fn bundle(nonce: &str, bundle: &BundleScript<'_>) -> String {
+    let mut list = String::new();
+    let mut all = String::new();
+    for (sha256, name) in bundle.files {
+        list.push_str(&format!("w_f {sha256} {}\n", quote(name)));
+        all.push_str(&format!(" {}", quote(&format!("./{name}"))));
+    }
+    let mode = match bundle.mode {
+        Some(mode) => format!("{mode:04o}"),
+        // without a `who` the umask counts
+        None => "=rw".into(),
+    };
+    let owner = match bundle.owner {
+        Some(owner) => format!("chown -- {} \"$@\" || return 1\n", quote(owner)),
+        None => String::new(),
+    };
+    // those that were there already
+    let others = if bundle.mode.is_some() || bundle.owner.is_some() {
+        format!("cd -- \"$w_d\" && w_adjust{all} || w_no\n")
+    } else {
+        String::new()
+    };
+    let body = format!(
+        r#"{FIND_GROUP}{hello} || exit {DEAF}
+w_d={directory} w_t={temporary}
+w_no() {{ cd /; rm -rf -- "$w_t"; [ -z "$1" ] || printf '%s\n' "$1" >&2; exit 1; }}
+w_adjust() {{
+{owner}chmod {mode} "$@"
+}}
+if command -v sha256sum >/dev/null 2>&1; then w_sums() {{ LC_ALL=C sha256sum -c "$@" 2>/dev/null; }}
+elif command -v shasum >/dev/null 2>&1; then w_sums() {{ LC_ALL=C shasum -a 256 -c "$@" 2>/dev/null; }}
+else {alone}; exit 0; fi
+command -v tar >/dev/null 2>&1 || {{ {alone}; exit 0; }}
+[ -d "$w_d" ] || w_no "directory $w_d does not exist"
+cd -- "$w_d" || w_no
+w_f() {{ [ ! -f "./$2" ] || [ ! -r "./$2" ] || printf '%s  %s\n' "$1" "$2"; }}
+w_list() {{
+{list}}}
+w_list | w_sums
+trap 'w_no interrupted' HUP INT PIPE TERM
+{ready} || w_no
+read -r w_go || w_no
+if [ "$w_go" = put ]; then
+[ -w . ] || w_no "no permission to write in $w_d"
+( umask 077; mkdir -- "$w_t" "$w_t/f" ) || w_no
+tar -x -o -f - -C "$w_t" || w_no
+cd -- "$w_t/f" || w_no
+w_sums ../list >/dev/null || w_no "what arrived in $w_d is not what was sent: a file changed meanwhile, or the link broke"
+w_adjust ./* || w_no
+mv -f -- ./* "$w_d/" || w_no
+cd / && rm -rf -- "$w_t"
+fi
+{others}{done}
+exit 0
+"#,
+        hello = word(nonce, "h $w_g"),
+        directory = quote(bundle.directory),
+        temporary = quote(&format!(
+            "{}/.windlass-{nonce}",
+            bundle.directory.trim_end_matches('/')
+        )),
+        alone = word(nonce, "alone"),
+        ready = word(nonce, "ready"),
+        done = word(nonce, "done"),
+    );
+    wrap(nonce, &body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -481,6 +481,144 @@ async fn what_cannot_be_put_says_why_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
+/// A conversation that writes down the programs that it starts.
+fn counted(shell: &str) -> (Talk, Arc<std::sync::Mutex<Vec<String>>>) {
+    struct Counted(Local, Arc<std::sync::Mutex<Vec<String>>>);
+    #[async_trait::async_trait]
+    impl super::transport::Transport for Counted {
+        fn host(&self) -> &windlass_model::ids::HostName {
+            self.0.host()
+        }
+        async fn start(
+            &self,
+            line: &str,
+            patience: super::transport::Patience,
+        ) -> Result<super::transport::Process, super::transport::StartError> {
+            self.1.lock().unwrap().push(line.to_owned());
+            self.0.start(line, patience).await
+        }
+        async fn dial(
+            &self,
+            to: &Endpoint,
+        ) -> Result<Box<dyn super::transport::Duplex>, super::transport::DialError> {
+            self.0.dial(to).await
+        }
+    }
+    let started = Arc::default();
+    let talk = Talk::new(Context {
+        door: Door {
+            transport: Arc::new(Counted(Local::new(None), Arc::clone(&started))),
+            shell: shell.into(),
+            password: None,
+        },
+        reach: hosts(HostsOptions::default()).unwrap(),
+        digests: Arc::default(),
+        groups: Groups::default(),
+    });
+    (talk, started)
+}
+
+#[tokio::test]
+async fn small_files_of_a_directory_are_put_together() {
+    use std::os::unix::fs::PermissionsExt;
+    for shell in shells() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = |n: usize| directory.path().join(format!("it's - no. {n} *"));
+        let text = |n: usize| format!("contents of {n}\n").repeat(n);
+        let all = |mode: Option<u32>| -> Vec<Step> {
+            let one = |n| {
+                Step::Put(Put {
+                    mode,
+                    ..put(&name(n), &text(n))
+                })
+            };
+            (0..300).map(one).collect()
+        };
+        let (mut talk, started) = counted(shell);
+        // one is there, and one has other contents
+        std::fs::write(name(7), text(7)).unwrap();
+        std::fs::write(name(8), "other").unwrap();
+        send(&mut talk, batch(1, all(None), false)).await;
+        let (_, said) = replies(&mut talk, 300).await;
+        for (n, reply) in said.iter().enumerate() {
+            let bytes = text(n).len() as u64;
+            assert_eq!(
+                *reply,
+                Reply::Put {
+                    sent: n != 7,
+                    bytes
+                },
+                "{shell} {n}"
+            );
+            assert_eq!(
+                std::fs::read_to_string(name(n)).unwrap(),
+                text(n),
+                "{shell}"
+            );
+        }
+        assert_eq!(started.lock().unwrap().len(), 1, "{shell}");
+        let mode = |n| std::fs::metadata(name(n)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(9), mode(7), "{shell}: as the umask has it");
+        // the mode of all is seen to though nothing is sent
+        send(&mut talk, batch(1, all(Some(0o640)), false)).await;
+        let (_, said) = replies(&mut talk, 300).await;
+        assert!(
+            said.iter()
+                .all(|r| matches!(r, Reply::Put { sent: false, .. })),
+            "{shell}"
+        );
+        assert!((0..300).all(|n| mode(n) == 0o640), "{shell}");
+        assert_eq!(started.lock().unwrap().len(), 2, "{shell}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 300);
+        // a directory in the place of one of them: that is said, and nothing is left
+        std::fs::remove_file(name(5)).unwrap();
+        std::fs::create_dir(name(5)).unwrap();
+        std::fs::remove_file(name(6)).unwrap();
+        send(&mut talk, batch(1, all(None), false)).await;
+        let Reply::Impossible(why) = replies(&mut talk, 1).await.1.remove(0) else {
+            panic!("{shell}")
+        };
+        assert!(why.contains("no. 5"), "{shell}: {why}");
+        let left: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|n| n.starts_with('.'))
+            .collect();
+        assert!(left.is_empty(), "{shell}: {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_tar_gets_small_files_one_by_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let bin = directory.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for program in ["sha256sum", "cat", "mv", "rm", "chmod", "sh"] {
+        let path = ["/bin", "/usr/bin"].map(|d| std::path::Path::new(d).join(program));
+        let path = path.iter().find(|p| p.exists()).unwrap();
+        std::os::unix::fs::symlink(path, bin.join(program)).unwrap();
+    }
+    let (mut talk, started) = counted(&format!("env PATH={} sh", bin.display()));
+    let steps = (0..5)
+        .map(|n| Step::Put(put(&directory.path().join(n.to_string()), &n.to_string())))
+        .collect();
+    send(&mut talk, batch(1, steps, false)).await;
+    let (_, said) = replies(&mut talk, 5).await;
+    assert!(
+        said.iter().all(|r| *r
+            == Reply::Put {
+                sent: true,
+                bytes: 1
+            }),
+        "{said:?}"
+    );
+    assert_eq!(started.lock().unwrap().len(), 6);
+    for n in 0..5 {
+        let found = std::fs::read_to_string(directory.path().join(n.to_string()));
+        assert_eq!(found.unwrap(), n.to_string());
+    }
+}
+
 #[tokio::test]
 async fn a_large_file_streams_with_progress() {
     let directory = tempfile::tempdir().unwrap();

@@ -55,7 +55,7 @@ fn on_machines<T: Send>(
         for _ in 0..2 {
             scope.spawn(|| {
                 let machine = |at: usize| match at {
-                    NO_UNZIP => Machine::without(SHELLS[at].to_vec(), "unzip"),
+                    NO_UNZIP => Machine::new(SHELLS[at].to_vec()).map(|m| without(m, "unzip")),
                     _ => Machine::new(SHELLS[at].to_vec()),
                 };
                 let machines: Vec<Machine> = (0..SHELLS.len())
@@ -73,4 +73,19 @@ fn on_machines<T: Send>(
         }
     });
     all.into_inner().unwrap()
+}
+
+/// With all programs that are here but one.
+fn without(mut machine: Machine, program: &str) -> Machine {
+    let tools = machine.dir().with_file_name("tools");
+    let path = std::env::var_os("PATH").unwrap();
+    let dirs = std::env::split_paths(&path).filter_map(|dir| std::fs::read_dir(dir).ok());
+    for entry in dirs.flatten().flatten() {
+        if entry.file_name() != program {
+            // the first of a name, as in a path
+            std::os::unix::fs::symlink(entry.path(), tools.join(entry.file_name())).ok();
+        }
+    }
+    machine.path = tools.to_str().unwrap().to_owned();
+    machine
 }

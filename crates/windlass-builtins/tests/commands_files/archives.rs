@@ -352,10 +352,10 @@ fn what_a_careless_tar_made_is_looked_at_again() {
             ("mkfifo p", "a device or a pipe"),
             ("mkdir 'a\tb'", "control character"),
         ] {
-            // Lists an innocent file; unpacks what nobody listed. Its arguments: -xof - -C DIR.
+            // Says to be GNU's, lists an innocent file; unpacks what nobody listed. Its arguments: -xof - -C DIR.
             m.fake(
                 "tar",
-                &format!("case $1 in -tf) echo x;; -tvf) echo '-rw 0/0 0 1970-01-01 00:00 x';; *) cd \"$4\" && {what};; esac"),
+                &format!("case $1 in --version) echo GNU;; -tf) echo x;; -tvf) echo '-rw 0/0 0 1970-01-01 00:00 x';; *) cd \"$4\" && {what};; esac"),
             );
             let said = m.fails("unpack", args(m, "a.tar", "to"));
             assert!(
@@ -364,7 +364,7 @@ fn what_a_careless_tar_made_is_looked_at_again() {
             );
             assert_eq!(m.tree(""), ["a.tar", "victim"], "{what}");
         }
-        m.fake("tar", "case $1 in -tf) echo x;; -tvf) echo '-rw 0/0 0 1970-01-01 00:00 x';; *) cd \"$4\" && ln -s ./d/e x;; esac");
+        m.fake("tar", "case $1 in --version) echo GNU;; -tf) echo x;; -tvf) echo '-rw 0/0 0 1970-01-01 00:00 x';; *) cd \"$4\" && ln -s ./d/e x;; esac");
         assert_eq!(m.run("unpack", args(m, "a.tar", "to")), Outcome::Changed);
     });
 }

@@ -22,7 +22,8 @@ use windlass_model::tree::{self, Value as TreeValue};
 /// A shell, the tools beside it, and a directory to work in.
 pub struct Machine {
     shell: Vec<&'static str>,
-    path: String,
+    /// Where programs are looked for.
+    pub path: String,
     root: tempfile::TempDir,
     registry: Registry,
 }
@@ -78,22 +79,6 @@ impl Machine {
             root,
             registry,
         })
-    }
-
-    /// With this shell and all programs that are here but one.
-    pub fn without(shell: Vec<&'static str>, program: &str) -> Option<Self> {
-        let mut machine = Self::new(shell)?;
-        let tools = machine.root.path().join("tools");
-        let path = std::env::var_os("PATH")?;
-        let dirs = std::env::split_paths(&path).filter_map(|dir| fs::read_dir(dir).ok());
-        for entry in dirs.flatten().flatten() {
-            if entry.file_name() != program {
-                // the first of a name, as in a path
-                symlink(entry.path(), tools.join(entry.file_name())).ok();
-            }
-        }
-        machine.path = tools.to_str()?.to_owned();
-        Some(machine)
     }
 
     /// Whether the tools are busybox's.

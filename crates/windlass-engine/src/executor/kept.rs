@@ -1,4 +1,5 @@
-//! What a run keeps on its hosts is removed once all of it is known. Otherwise it stays, to be asked back.
+//! What a run keeps on its hosts is removed once it is known: by the last job of a host, in the conversation that it has, when
+//! all went well there; of the others when the run has ended. What is not known stays, to be asked back.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use windlass_model::ids::HostName;
 use windlass_model::step::As;
 
 use super::Shared;
-use super::prepare::{Prepared, PreparedTask};
+use super::prepare::{Prepared, PreparedJob, PreparedTask};
 use crate::command::Repeat;
 use crate::host::{HostError, Keep};
 
@@ -27,6 +28,8 @@ type Keeper = (HostName, Option<String>, As);
 pub(crate) struct Keepers {
     all: Mutex<HashMap<Keeper, Keep>>,
     ready: Mutex<HashSet<Keeper>>,
+    /// How many jobs that act on a host have not come to a good end.
+    left: Mutex<HashMap<HostName, usize>>,
     /// Whether something came to an end that is settled by what is kept, should the run be resumed.
     stays: AtomicBool,
 }
@@ -49,6 +52,43 @@ impl Keepers {
         locked(&self.ready).contains(&keeper(host, user, keep))
     }
 
+    /// Notes a job that is yet to be done.
+    fn expect(&self, job: &PreparedJob) {
+        let mut left = locked(&self.left);
+        for host in job.hosts.iter().collect::<HashSet<_>>() {
+            *left.entry(host.clone()).or_default() += 1;
+        }
+    }
+
+    /// Notes that a job came to a good end. Gives the hosts on which all have that this run still has for them: nothing that
+    /// they keep will be asked for.
+    pub(crate) fn succeeded(&self, job: &PreparedJob) -> HashSet<HostName> {
+        let mut left = locked(&self.left);
+        let mut done = HashSet::new();
+        for host in job.hosts.iter().collect::<HashSet<_>>() {
+            if let Some(left) = left.get_mut(host) {
+                *left -= 1;
+                if *left == 0 {
+                    done.insert(host.clone());
+                }
+            }
+        }
+        done
+    }
+
+    /// What is kept on a host by somebody, no longer noted here.
+    pub(crate) fn take_from(&self, host: &HostName, user: Option<&str>) -> Vec<Keep> {
+        let mut taken = Vec::new();
+        locked(&self.all).retain(|(of, who, _), keep| {
+            let is_his = (of, who.as_deref()) == (host, user);
+            if is_his {
+                taken.push(keep.clone());
+            }
+            !is_his
+        });
+        taken
+    }
+
     /// Everything stays where it is.
     pub(crate) fn stay(&self) {
         self.stays.store(true, Ordering::Relaxed);
@@ -62,9 +102,14 @@ impl Keepers {
     }
 }
 
-/// Notes the hosts that kept something before the run was resumed, of which nothing more may be sent there.
+/// Notes what is to be done, and the hosts that kept something before the run was resumed, of which nothing more may be sent there.
 pub(crate) fn remember(shared: &Shared, prepared: &Prepared) {
-    let Some(resume) = &shared.options.resume else {
+    let resume = shared.options.resume.as_ref();
+    let jobs = prepared.stages.iter().flat_map(|stage| &stage.jobs);
+    for job in jobs.filter(|job| !resume.is_some_and(|r| r.is_done(job))) {
+        shared.kept.expect(job);
+    }
+    let Some(resume) = resume else {
         return;
     };
     let is_kept =

@@ -62,6 +62,9 @@ pub enum Verdict {
     Failed {
         /// Why.
         why: String,
+        /// What it left where all the same.
+        #[serde(default)]
+        rows: Vec<InstalledRow>,
     },
     /// It goes on, under the epoch that is named.
     Running {
@@ -315,8 +318,9 @@ pub struct Planned {
     pub wave: u32,
 }
 
-/// The install begins: its targets are locked, its jobs are made. The change fails as *busy* when another transaction
-/// installs into one of the targets.
+/// The install begins: its targets are locked, its jobs are made; those of the first wave must have begun until `deadline`, those
+/// of a later one within a time that begins with their wave ([`allot`]). The change fails as *busy* when another transaction installs
+/// into one of the targets.
 pub fn plan(
     whole: &mut Whole,
     planned: Vec<Planned>,
@@ -346,6 +350,7 @@ pub fn plan(
             target,
         })
         .collect();
+    let first = transaction.wave;
     let waves = planned.iter().map(|job| job.wave).max().unwrap_or(1);
     let detail = format!("{} installs in {waves} waves", planned.len());
     effects.push(history(&Actor::manager(), "install planned", detail));
@@ -359,7 +364,7 @@ pub fn plan(
         attempt: 0,
         epoch: 0,
         lease_until: None,
-        deadline: Some(deadline),
+        deadline: (job.wave == first).then_some(deadline),
         result: None,
     }));
     Ok(effects)
@@ -399,7 +404,7 @@ pub fn installed(
         describe(job),
     )];
     effects.extend(rows_of(whole, id, rows));
-    effects.extend(reopen(whole)?);
+    effects.extend(reopen(whole, id)?);
     effects.extend(evaluate(whole, now));
     Ok(effects)
 }
@@ -456,7 +461,7 @@ pub fn failed(
     if !rows.is_empty() {
         effects.extend(rows_of(whole, id, rows));
     }
-    effects.extend(reopen(whole)?);
+    effects.extend(reopen(whole, id)?);
     effects.extend(evaluate(whole, now));
     Ok(effects)
 }
@@ -500,10 +505,15 @@ pub fn tick(whole: &mut Whole, now: Micros) -> Vec<Effect> {
     let wave = whole.transaction.wave;
     let mut effects = Vec::new();
     for job in &mut whole.jobs {
-        let late = job.deadline.is_some_and(|deadline| deadline < now) && job.wave <= wave;
-        if job.lease_until.is_some_and(|until| until < now) {
+        let until = job.lease_until;
+        if until.is_some_and(|until| until < now) {
             effects.extend(lapse(job, cancelled, "the lease expired before it began"));
+            if job.state == JobState::Unknown {
+                // Nobody gave it back: it may go on there after all.
+                job.lease_until = until;
+            }
         }
+        let late = job.deadline.is_some_and(|deadline| deadline < now) && job.wave <= wave;
         if late && matches!(job.state, JobState::Queued | JobState::Leased) {
             let why = "nobody began it before its deadline: the agent is away or busy";
             let what = match job.kind {
@@ -560,7 +570,10 @@ fn lapse(job: &mut Job, cancelled: bool, unbegun: &str) -> Option<Effect> {
     let told = |what, detail: &str| history(&Actor::manager(), what, format!("{who}: {detail}"));
     Some(match (job.kind, job.state) {
         (_, JobState::Leased) => {
+            let deadline = job.deadline;
             requeue(job);
+            // Nobody began it, so nobody has more time for that.
+            job.deadline = deadline;
             told("queued again", unbegun)
         }
         (AgentKind::Builder, JobState::Started) if cancelled || job.attempt >= BUILD_ATTEMPTS => {
@@ -583,11 +596,27 @@ fn lapse(job: &mut Job, cancelled: bool, unbegun: &str) -> Option<Effect> {
     })
 }
 
+/// It is to be begun again, and gets time for that anew: see [`allot`].
 fn requeue(job: &mut Job) {
     job.state = JobState::Queued;
     job.lease_until = None;
+    job.deadline = None;
     if job.kind == AgentKind::Builder {
         job.agent = None;
+    }
+}
+
+/// Gives each job that can be begun from now on a time until which it must have been: `builds` or `installs`, in microseconds,
+/// from now. Belongs to every change by which a wave may begin or a job may be queued again; what has its time keeps it.
+pub fn allot(whole: &mut Whole, now: Micros, (builds, installs): (Micros, Micros)) {
+    let wave = whole.transaction.wave;
+    let waits = |job: &&mut Job| job.state == JobState::Queued && job.wave <= wave;
+    for job in whole.jobs.iter_mut().filter(waits) {
+        let within = match job.kind {
+            AgentKind::Builder => builds,
+            AgentKind::Installer => installs,
+        };
+        job.deadline.get_or_insert(now.saturating_add(within));
     }
 }
 
@@ -614,11 +643,12 @@ pub fn cancel(whole: &mut Whole, actor: &Actor, now: Micros) -> Changed {
     Ok(effects)
 }
 
-/// What an agent's own journal says of a job whose outcome was not known.
+/// What an agent's own journal says of a job whose outcome was not known; `epoch`: the lease that it was asked about.
 pub fn probed(
     whole: &mut Whole,
     id: &JobId,
     (name, address): (&AgentName, &str),
+    epoch: Epoch,
     verdict: Verdict,
     now: Micros,
     lease: Micros,
@@ -626,7 +656,8 @@ pub fn probed(
     let position = position(whole, id)?;
     let cancelled = whole.transaction.cancelled;
     let job = &mut whole.jobs[position];
-    if job.agent.as_ref() != Some(name) {
+    // What was asked about an earlier lease, and comes late, says nothing about this one.
+    if job.agent.as_ref() != Some(name) || job.epoch != epoch {
         return Err(Refusal::Superseded);
     }
     if job.state != JobState::Unknown {
@@ -645,9 +676,12 @@ pub fn probed(
             ));
             effects.extend(rows_of(whole, id, rows));
         }
-        Verdict::Failed { why } => {
+        Verdict::Failed { why, rows } => {
             effects.push(history(&actor, "install failed", format!("{who}: {why}")));
             settle_job(job, JobState::Failed, Some(why));
+            if !rows.is_empty() {
+                effects.extend(rows_of(whole, id, rows));
+            }
         }
         Verdict::NotBegun if cancelled => {
             effects.push(history(&actor, "not begun", who));
@@ -661,7 +695,8 @@ pub fn probed(
             ));
             requeue(job);
         }
-        Verdict::Running { epoch } if epoch == job.epoch => {
+        // One whose installer has ended it, without knowing how, does not go on.
+        Verdict::Running { epoch } if epoch == job.epoch && job.lease_until.is_some() => {
             effects.push(history(&actor, "started", format!("{who} goes on with it")));
             job.state = JobState::Started;
             job.lease_until = Some(now.saturating_add(lease));
@@ -673,7 +708,7 @@ pub fn probed(
             return Ok(vec![history(&actor, "unknown", format!("{who}: {why}"))]);
         }
     }
-    effects.extend(reopen(whole)?);
+    effects.extend(reopen(whole, id)?);
     effects.extend(evaluate(whole, now));
     Ok(effects)
 }
@@ -685,7 +720,6 @@ pub fn settle(
     settled: Settled,
     actor: &Actor,
     now: Micros,
-    deadline: Micros,
 ) -> Changed {
     let position = position(whole, id)?;
     let job = &mut whole.jobs[position];
@@ -708,20 +742,26 @@ pub fn settle(
             effects.push(history(actor, "settled as failed", detail));
         }
         Settled::Again => {
-            job.deadline = Some(deadline);
             requeue(job);
             effects.push(history(actor, "queued again", detail));
         }
     }
-    effects.extend(reopen(whole)?);
+    effects.extend(reopen(whole, id)?);
     effects.extend(evaluate(whole, now));
     Ok(effects)
 }
 
-/// A transaction that ended as unknown goes on, since a job of it was settled.
-fn reopen(whole: &mut Whole) -> Changed {
+/// A transaction that ended as unknown goes on, since a job of it was settled. What is settled needs no lock; a job that is to run
+/// does, also where the transaction goes on already for another one.
+fn reopen(whole: &mut Whole, id: &JobId) -> Changed {
+    let runs = |job: &&Job| !job.state.is_settled() && job.state != JobState::Unknown;
+    let target = whole
+        .job(id)
+        .filter(runs)
+        .and_then(|job| job.target.clone());
     let transaction = &mut whole.transaction;
-    if transaction.phase != Phase::Ended || transaction.end != Some(End::Unknown) {
+    let was_over = transaction.phase == Phase::Ended && transaction.end == Some(End::Unknown);
+    if !was_over && (transaction.phase != Phase::Installing || target.is_none()) {
         return Ok(Vec::new());
     }
     let Some(environment) = transaction.environment.clone() else {
@@ -731,19 +771,11 @@ fn reopen(whole: &mut Whole) -> Changed {
     transaction.end = None;
     transaction.ended_at = None;
     transaction.why = None;
-    // What is settled needs no lock; what is to run does.
-    let open = whole.jobs.iter().filter(|job| !job.state.is_settled());
-    let mut targets: Vec<_> = open
-        .filter(|job| job.state != JobState::Unknown)
-        .filter_map(|job| job.target.clone())
-        .collect();
-    targets.sort();
-    targets.dedup();
-    let lock = |target| Effect::Lock {
-        environment: environment.clone(),
+    let lock = target.map(|target| Effect::Lock {
+        environment,
         target,
-    };
-    Ok(targets.into_iter().map(lock).collect())
+    });
+    Ok(lock.into_iter().collect())
 }
 
 /// What follows for the transaction from the state of its jobs.

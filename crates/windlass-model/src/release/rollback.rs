@@ -28,11 +28,11 @@ const ONLY: &str = "rollback_only";
 /// An install of one target by one installer.
 pub type Place = (TargetName, AgentName);
 
-/// The entry that goes with a change, where that change made an install fail which is to be taken back. `before`: the phase
-/// before the change.
-pub fn owed(before: Phase, whole: &Whole, on_failure: OnFailure) -> Option<Effect> {
+/// The entry that goes with a change, where that change made an install fail which is to be taken back: also one that was unknown,
+/// and is settled. `before`: how it had ended before the change, if it had.
+pub fn owed(before: Option<End>, whole: &Whole, on_failure: OnFailure) -> Option<Effect> {
     let transaction = &whole.transaction;
-    let failed = before != Phase::Ended
+    let failed = before != Some(End::InstallFailed)
         && transaction.phase == Phase::Ended
         && transaction.end == Some(End::InstallFailed);
     let is_wanted = on_failure == OnFailure::Rollback && takes_back(transaction).is_none();
@@ -237,7 +237,7 @@ mod tests {
             deadline: None,
             result: None,
         });
-        let owes = |whole: &Whole, policy| owed(Phase::Installing, whole, policy).is_some();
+        let owes = |whole: &Whole, policy| owed(None, whole, policy).is_some();
         // What takes back is not taken back itself.
         assert!(!owes(&whole, OnFailure::Rollback));
         transaction.actor.address = "127.0.0.1".into();
@@ -245,7 +245,10 @@ mod tests {
         whole.transaction = transaction;
         assert!(owes(&whole, OnFailure::Rollback));
         assert!(!owes(&whole, OnFailure::Stop));
-        assert!(owed(Phase::Ended, &whole, OnFailure::Rollback).is_none());
+        let settled = owed(Some(End::Unknown), &whole, OnFailure::Rollback);
+        assert!(settled.is_some(), "it was unknown, and has failed");
+        let again = owed(Some(End::InstallFailed), &whole, OnFailure::Rollback);
+        assert!(again.is_none(), "it had failed before");
         whole.jobs.clear();
         assert!(!owes(&whole, OnFailure::Rollback));
     }

@@ -122,7 +122,7 @@ pub struct Job {
     pub attempt: u32,
     /// Counts its leases.
     pub epoch: Epoch,
-    /// Until when the agent has it.
+    /// Until when the agent has it; of an unknown install whose installer was lost: until when it had it.
     pub lease_until: Option<Micros>,
     /// Until when it must have begun.
     pub deadline: Option<Micros>,

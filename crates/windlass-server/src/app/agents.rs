@@ -8,7 +8,7 @@ use windlass_model::release::{
 };
 use windlass_model::step::Level;
 use windlass_store::{AgentRecord, AgentState, Registration};
-use windlass_wire::agent::{PROTOCOL, Register, Registered};
+use windlass_wire::agent::{self, PROTOCOL, Register, Registered};
 
 use super::route::Known;
 use super::{App, AppError, AppResult};
@@ -34,23 +34,22 @@ fn hash(secret: &str) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
 }
 
-/// A new credential: it says whose it is, and 32 random bytes in hex.
-fn credential_of(register: &Register) -> AppResult<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
+/// The credential of an agent that joins: of its own making, or, where it shows none, a new one, which is to be told.
+fn credential_of(register: &Register, shown: Option<&str>) -> AppResult<(String, Option<String>)> {
+    let owner = (register.kind, register.name.clone());
+    if let Some(own) = shown.filter(|shown| agent::owner(shown) == Some(owner)) {
+        return Ok((hash(own), None));
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
         .map_err(|e| AppError::Unavailable(format!("no random numbers: {e}")))?;
-    let secret = data_encoding::HEXLOWER.encode(&bytes);
-    Ok(format!(
-        "{}:{}:{secret}",
-        register.kind.as_str(),
-        register.name
-    ))
+    let new = agent::credential(register.kind, &register.name, &secret);
+    Ok((hash(&new), Some(new)))
 }
 
 /// What routing knows of an agent.
 fn known(agent: AgentRecord) -> Known {
     Known {
-        kind: agent.kind,
         name: agent.name,
         draining: agent.state == AgentState::Draining,
         advertisement: agent.advertisement,
@@ -62,12 +61,7 @@ impl App {
     pub async fn agent_of(&self, credential: &str) -> AppResult<AgentLogin> {
         let wrong =
             || AppError::Unauthenticated("no agent has this credential: register again".into());
-        let mut parts = credential.splitn(3, ':');
-        let (Some(kind), Some(name)) = (parts.next(), parts.next()) else {
-            return Err(wrong());
-        };
-        let kind = AgentKind::from_name(kind).ok_or_else(wrong)?;
-        let name: AgentName = name.parse().map_err(|_| wrong())?;
+        let (kind, name) = agent::owner(credential).ok_or_else(wrong)?;
         let agent = self.store().agent(kind, &name).await?.ok_or_else(wrong)?;
         if agent
             .credential_hash
@@ -81,11 +75,12 @@ impl App {
     /// Makes a one-time token, with which an agent may join; gives it with the seconds that it is good for.
     pub async fn agent_token(&self) -> AppResult<(String, u32)> {
         let time = Duration::from_secs(u64::from(TOKEN_SECONDS));
-        let token = self.store().create_token("agent", "", time).await?;
+        let token = self.store().create_token("agent", time).await?;
         Ok((token, TOKEN_SECONDS))
     }
 
-    /// Takes an agent in. It shows the credential that it has, or a token; from loopback it needs neither.
+    /// Takes an agent in. It shows a credential of its own making, and the first time a token; from loopback it needs none. May be
+    /// repeated: whoever registered with a credential is known by it, and a token is good for that credential alone.
     pub async fn register(
         &self,
         register: Register,
@@ -119,11 +114,11 @@ impl App {
         let shown = credential.map(hash);
         let is_its_own =
             shown.is_some() && known.as_ref().is_some_and(|a| a.credential_hash == shown);
-        let new = match (is_its_own, &register.token) {
-            (true, _) => None,
+        let (credential_hash, new) = match (is_its_own, &register.token) {
+            (true, _) => (shown, None),
             (false, Some(token)) => {
-                let taken = self.store().take_token("agent", token).await?;
-                if taken.is_none() {
+                let (own, new) = credential_of(&register, credential)?;
+                if !self.store().take_token("agent", token, &own).await? {
                     self.log(
                         Level::Warning,
                         &format!("{address}: {who}: a token that is not good"),
@@ -133,10 +128,11 @@ impl App {
                             .into(),
                     ));
                 }
-                Some(credential_of(&register)?)
+                (Some(own), new)
             }
             (false, None) if loopback && !self.settings().tokens_on_loopback => {
-                Some(credential_of(&register)?)
+                let (own, new) = credential_of(&register, credential)?;
+                (Some(own), new)
             }
             (false, None) => {
                 self.log(Level::Warning, &format!("{address}: {who}: no credential"));
@@ -152,7 +148,7 @@ impl App {
             incarnation: register.incarnation.clone(),
             slots: register.slots,
             advertisement: register.advertisement.clone(),
-            credential_hash: new.as_deref().map(hash).or(shown.filter(|_| is_its_own)),
+            credential_hash,
         };
         self.store().register(registration).await?;
         self.log(
@@ -257,6 +253,8 @@ impl App {
     pub async fn remove_agent(&self, kind: AgentKind, name: &AgentName) -> AppResult<bool> {
         let removed = self.store().remove(kind, name).await?;
         if removed {
+            // Its poll, which waits for work, is told at once.
+            self.inner.wake.agent(kind, name);
             self.log(Level::Info, &format!("{} {name} removed", kind.as_str()));
         }
         Ok(removed)

@@ -1,13 +1,23 @@
 //! Logs and blobs: what an agent may send and fetch for the job that it has.
 
-use windlass_model::release::machine::Refusal;
-use windlass_model::release::{AgentKind, Digest, Epoch, Job, JobId, TransactionId};
-use windlass_store::{BlobReader, Upload};
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+use windlass_model::release::machine::Refusal;
+use windlass_model::release::{AgentKind, Digest, Epoch, Job, JobId, JobState, TransactionId};
+use windlass_store::{BlobReader, FileError};
+
+use super::uploads::Receiving;
 use super::{AgentLogin, App, AppError, AppResult};
 
+/// How long an upload waits for another one of the same bytes.
+const TURN: Duration = Duration::from_secs(3);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(100);
+
 impl App {
-    /// The job, where an agent has it now; an agent may act on nothing else.
+    /// The job, where an agent has it now; an agent may act on nothing else. An installer that was not heard of for a while, so that
+    /// its install counts as unknown, has it still.
     async fn held_job(&self, login: &AgentLogin, job: &JobId) -> AppResult<(TransactionId, Job)> {
         let (transaction, job) = self
             .store()
@@ -15,7 +25,7 @@ impl App {
             .await?
             .ok_or_else(|| AppError::NotFound(format!("there is no job {job}")))?;
         let its_own = job.kind == login.kind && job.agent.as_ref() == Some(&login.name);
-        if !its_own || !job.state.is_held() {
+        if !its_own || !(job.state.is_held() || job.state == JobState::Unknown) {
             return Err(AppError::Superseded(Refusal::Superseded.to_string()));
         }
         Ok((transaction, job))
@@ -83,6 +93,7 @@ impl App {
     /// How much of a blob there is; none: all of it.
     pub async fn blob_offset(&self, digest: &Digest) -> AppResult<Option<u64>> {
         if self.inner.blobs.has(digest).await?.is_some() {
+            self.kept(digest).await?;
             return Ok(None);
         }
         Ok(Some(
@@ -90,21 +101,44 @@ impl App {
         ))
     }
 
-    /// Begins or goes on with an upload. An offset that is not where it stands is a conflict.
-    pub async fn upload(&self, digest: &Digest, offset: u64) -> AppResult<Upload> {
-        let upload = self.inner.blobs.upload(digest).await?;
+    /// Bytes of a blob that is here, whole. An upload that ended when it could not be written down any more is written down now:
+    /// nobody sends again what is here.
+    pub(super) async fn kept(&self, digest: &Digest) -> AppResult<Option<u64>> {
+        if let Some(size) = self.store().blob(digest).await? {
+            return Ok(Some(size));
+        }
+        let size = self.inner.blobs.has(digest).await?;
+        if let Some(size) = size {
+            self.store().add_blob(digest, size).await?;
+        }
+        Ok(size)
+    }
+
+    /// Begins or goes on with an upload. An offset that is not where it stands is a conflict. One of the same bytes that stands still
+    /// gives way to it.
+    pub async fn upload(&self, digest: &Digest, offset: u64) -> AppResult<Receiving> {
+        let end = Instant::now() + TURN;
+        let upload = loop {
+            match self.inner.blobs.upload(digest).await {
+                Err(FileError::Busy(_)) if Instant::now() < end => {
+                    self.inner.uploads.want(digest);
+                    sleep(LOOK).await;
+                }
+                upload => break upload?,
+            }
+        };
         if upload.offset() != offset {
             return Err(AppError::Superseded(format!(
                 "the upload stands at byte {}, not {offset}: ask again where it stands",
                 upload.offset()
             )));
         }
-        Ok(upload)
+        Ok(self.inner.uploads.begin(digest, upload))
     }
 
     /// An upload is whole: it is there, verified, from now on.
-    pub async fn uploaded(&self, digest: &Digest, upload: Upload) -> AppResult<()> {
-        let size = upload.finish().await?;
+    pub async fn uploaded(&self, digest: &Digest, received: Receiving) -> AppResult<()> {
+        let size = received.upload.finish().await?;
         Ok(self.store().add_blob(digest, size).await?)
     }
 

@@ -1,5 +1,6 @@
 //! Agents begin jobs, end them, and tell what became of those that nobody heard of.
 
+use tokio::time::Instant;
 use windlass_model::release::machine::{self, Refusal, Verdict};
 use windlass_model::release::{
     AgentName, Epoch, Index, Job, JobId, Micros, TransactionId, Version, Whole,
@@ -173,7 +174,7 @@ impl App {
             )));
         }
         for item in index.targets.values() {
-            match self.inner.blobs.has(&item.digest).await? {
+            match self.kept(&item.digest).await? {
                 None => {
                     return Ok(failed(format!(
                         "the blob of {} was not uploaded",
@@ -197,19 +198,30 @@ impl App {
         &self,
         login: &AgentLogin,
         job: &JobId,
+        epoch: Epoch,
         verdict: Verdict,
         address: &str,
     ) -> AppResult<()> {
         let transaction = self.transaction_of(login, job).await?;
         let lease = self.lease();
-        match verdict {
-            Verdict::Unknown { .. } => self.asked().insert(job.clone()),
-            _ => self.asked().remove(job),
-        };
+        let is_final = !matches!(verdict, Verdict::Unknown { .. });
         let (id, name, from) = (job.clone(), login.name.clone(), address.to_owned());
         let change = move |whole: &mut Whole, now| {
-            machine::probed(whole, &id, (&name, &from), verdict.clone(), now, lease)
+            let who = (&name, from.as_str());
+            machine::probed(whole, &id, who, epoch, verdict.clone(), now, lease)
         };
-        Ok(self.advance(&transaction, change).await.map(drop)?)
+        let advanced = self.advance(&transaction, change).await;
+        match &advanced {
+            Ok(_) if is_final => self.forget_asked(job),
+            Ok(_) => {
+                self.asked().insert(job.clone(), None);
+            }
+            // The target is another transaction's: it cannot be taken in before that is over.
+            Err(_) => {
+                let later = Instant::now() + self.settings().lease;
+                self.asked().insert(job.clone(), Some(later));
+            }
+        }
+        Ok(advanced.map(drop)?)
     }
 }

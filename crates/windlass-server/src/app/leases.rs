@@ -1,6 +1,6 @@
 //! Agents ask for work, and keep the right to what they have.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use windlass_store::{AgentRecord, AgentState, ChangeError};
 use windlass_wire::agent::{Given, Held, LONGEST_WAIT, Poll, Polled};
 
 use super::agents::MOST_HELD;
+use super::handed::Handed;
 use super::wake::{Offers, Turn};
 use super::{AgentLogin, App, AppError, AppResult};
 
@@ -66,9 +67,9 @@ impl App {
                 false => Offers::default(),
             };
             polled.probe = self.to_probe(login, &poll.held).await?;
-            polled.probe.retain(|job| !self.was_asked(job));
+            polled.probe.retain(|of| !self.was_asked(&of.job));
             if may_begin {
-                polled.jobs = self.lease_jobs(login, &agent, poll.free, address).await?;
+                polled.jobs = self.lease_jobs(login, &agent, &poll, address).await?;
                 if let Some(turn) = turn.take() {
                     turn.taken();
                 }
@@ -84,6 +85,7 @@ impl App {
             };
             let until = end.min(Instant::now() + again);
             let is_over = tokio::select! {
+                biased;
                 woken = timeout_at(until, woken) => woken.is_err() && until == end,
                 mine = offers.turn() => { turn = Some(mine); false }
                 _ = stopping.changed() => false,
@@ -152,7 +154,7 @@ impl App {
         let (id, name) = (job.clone(), login.name.clone());
         let change = move |whole: &mut Whole, now| {
             let verdict = Verdict::Running { epoch };
-            let effects = machine::probed(whole, &id, (&name, ""), verdict, now, lease)?;
+            let effects = machine::probed(whole, &id, (&name, ""), epoch, verdict, now, lease)?;
             Ok(((), effects))
         };
         match self.store().change(&transaction, change).await {
@@ -167,16 +169,20 @@ impl App {
         }
     }
 
-    pub(super) fn asked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+    pub(super) fn asked(&self) -> MutexGuard<'_, HashMap<JobId, Option<Instant>>> {
         self.inner
             .asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the installer was asked since it registered, and does not know either.
+    /// Whether the installer is not to be asked: it was since it registered, and does not know either, or its answer could not
+    /// be taken just now.
     fn was_asked(&self, job: &JobId) -> bool {
-        self.asked().contains(job)
+        let asked = self.asked();
+        asked
+            .get(job)
+            .is_some_and(|until| until.is_none_or(|until| Instant::now() < until))
     }
 
     /// It may be asked again.
@@ -185,7 +191,7 @@ impl App {
     }
 
     /// Jobs of an installer whose outcome is not known here.
-    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<JobId>> {
+    async fn to_probe(&self, login: &AgentLogin, held: &[Held]) -> AppResult<Vec<Held>> {
         if login.kind != AgentKind::Installer {
             return Ok(Vec::new());
         }
@@ -193,30 +199,71 @@ impl App {
         let probe = jobs
             .into_iter()
             .filter(|(_, job)| !held.iter().any(|h| h.job == job.id));
-        Ok(probe.map(|(_, job)| job.id).collect())
+        let held = |(_, job): (TransactionId, Job)| Held {
+            job: job.id,
+            epoch: job.epoch,
+        };
+        Ok(probe.map(held).collect())
     }
 
     async fn lease_jobs(
         &self,
         login: &AgentLogin,
         agent: &AgentRecord,
-        free: u32,
+        poll: &Poll,
         address: &str,
     ) -> AppResult<Vec<Given>> {
+        let free = poll.free.min(JOBS_A_POLL) as usize;
+        let mut given = self.unheard(login, poll).await?;
+        given.truncate(free);
         let projects: Vec<Project> = projects(agent).cloned().collect();
         let candidates = self
             .store()
             .leasable(login.kind, &login.name, &projects)
             .await?;
-        let mut given = Vec::new();
         for (transaction, job) in candidates {
-            if given.len() as u32 >= free.min(JOBS_A_POLL) {
+            if given.len() >= free {
                 break;
             }
-            match self.lease_job(login, &transaction, &job, address).await {
-                Ok(Some(job)) => given.push(job),
-                Ok(None) => {}
-                Err(error) => return Err(error),
+            // What the agent has under an older right is to be given up first.
+            if poll.held.iter().any(|held| held.job == job) {
+                continue;
+            }
+            if let Some(job) = self.lease_job(login, &transaction, &job, address).await? {
+                let handed = Handed {
+                    transaction,
+                    job: job.job.clone(),
+                    epoch: job.epoch,
+                    incarnation: poll.incarnation.clone(),
+                };
+                self.inner.handed.add(login, handed);
+                given.push(job);
+            }
+        }
+        Ok(given)
+    }
+
+    /// Jobs that an earlier answer gave to the same process, which has not begun them and does not know of them: that answer was
+    /// lost. They are given again, under the same right.
+    async fn unheard(&self, login: &AgentLogin, poll: &Poll) -> AppResult<Vec<Given>> {
+        let mut given = Vec::new();
+        for handed in self.inner.handed.of(login) {
+            let found = self.store().whole(&handed.transaction).await?;
+            let job = found.as_ref().and_then(|whole| whole.job(&handed.job));
+            let is_leased = job.is_some_and(|job| {
+                job.state == JobState::Leased
+                    && job.epoch == handed.epoch
+                    && job.agent.as_ref() == Some(&login.name)
+            });
+            if !is_leased || handed.incarnation != poll.incarnation {
+                self.inner.handed.remove(login, &handed);
+                continue;
+            }
+            if poll.held.iter().any(|held| held.job == handed.job) {
+                continue;
+            }
+            if let Some((whole, job)) = found.as_ref().zip(job) {
+                given.extend(self.given(whole, job).await?);
             }
         }
         Ok(given)
@@ -249,16 +296,23 @@ impl App {
         let Some(leased) = whole.job(job).cloned() else {
             return Ok(None);
         };
-        let spec = match self.spec(&whole, &leased).await {
+        let given = self.given(&whole, &leased).await?;
+        self.inner.wake.transaction(transaction);
+        Ok(given)
+    }
+
+    /// What an agent is told of a job that it has a lease of; none: it cannot be done any more, and has failed.
+    async fn given(&self, whole: &Whole, leased: &Job) -> AppResult<Option<Given>> {
+        let spec = match self.spec(whole, leased).await {
             Err(AppError::Conflict(why)) => {
-                self.cannot_be_done(transaction, &leased, why).await?;
+                let transaction = &whole.transaction.id;
+                self.cannot_be_done(transaction, leased, why).await?;
                 return Ok(None);
             }
             spec => spec?,
         };
-        self.inner.wake.transaction(transaction);
         Ok(Some(Given {
-            job: leased.id,
+            job: leased.id.clone(),
             epoch: leased.epoch,
             spec,
         }))
@@ -288,7 +342,7 @@ impl App {
         &self,
         login: &AgentLogin,
         held: &[Held],
-    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<JobId>)> {
+    ) -> AppResult<(Vec<Held>, Vec<JobId>, Vec<Held>)> {
         let drop = self.renew(login, held).await?;
         let keep = held
             .iter()
@@ -296,7 +350,7 @@ impl App {
             .cloned()
             .collect();
         let probe = self.to_probe(login, held).await?;
-        probe.iter().for_each(|job| self.forget_asked(job));
+        probe.iter().for_each(|of| self.forget_asked(&of.job));
         Ok((keep, drop, probe))
     }
 }

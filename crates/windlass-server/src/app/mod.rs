@@ -3,8 +3,10 @@
 mod advance;
 mod agents;
 mod bytes;
+mod handed;
 mod jobs;
 mod leases;
+mod ledger;
 mod queries;
 mod requests;
 mod rollback;
@@ -12,24 +14,29 @@ mod route;
 mod schedule;
 mod sight;
 mod specs;
+mod uploads;
 mod wake;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use windlass_model::release::machine::Refusal;
 use windlass_model::release::{Actor, JobId, Micros, TransactionId};
 use windlass_model::step::Level;
-use windlass_store::{Blobs, ChangeError, FileError, Logs, Store, StoreError};
+use windlass_store::{Blobs, ChangeError, FileError, Logs, StoreError};
 
 use crate::auth::{Ask, Auth, Credentials, Decision, Identity};
 use crate::settings::{Log, Reload, Settings};
 use wake::Wake;
 
 pub use agents::AgentLogin;
+pub use ledger::{Books, Change, Ledger, Written};
 pub use requests::Requester;
+pub use uploads::Receiving;
 
 /// How long an auth plugin may take to answer; one that takes longer counts as silent.
 const AUTH_TIME: Duration = Duration::from_secs(20);
@@ -41,7 +48,7 @@ pub struct App {
 }
 
 struct Inner {
-    store: Store,
+    store: Books,
     blobs: Blobs,
     logs: Logs,
     settings: RwLock<Arc<Settings>>,
@@ -52,15 +59,21 @@ struct Inner {
     delivered: Mutex<Vec<TransactionId>>,
     /// Held while that is written down.
     writing: tokio::sync::Mutex<()>,
-    /// Jobs of which their installer has said that it does not know either.
-    asked: Mutex<HashSet<JobId>>,
+    /// Jobs that their installer was asked about: until when it is not asked again; none: it does not know either.
+    asked: Mutex<HashMap<JobId, Option<Instant>>>,
+    handed: handed::AllHanded,
+    uploads: uploads::Uploads,
+    /// Whether a rollback may be owed that was not begun.
+    owes: AtomicBool,
+    /// Held while one is begun.
+    rolling_back: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
 /// What an [`App`] is made of.
 pub struct Parts {
     /// Opened.
-    pub store: Store,
+    pub store: Books,
     /// The directory that blobs and logs are kept in.
     pub directory: PathBuf,
     /// Longest blob, in bytes.
@@ -166,12 +179,16 @@ impl App {
                 delivered: Mutex::default(),
                 writing: tokio::sync::Mutex::default(),
                 asked: Mutex::default(),
+                handed: handed::AllHanded::default(),
+                uploads: uploads::Uploads::default(),
+                owes: AtomicBool::new(true),
+                rolling_back: tokio::sync::Mutex::default(),
                 stopping: tokio::sync::watch::Sender::new(false),
             }),
         })
     }
 
-    fn store(&self) -> &Store {
+    fn store(&self) -> &Books {
         &self.inner.store
     }
 

@@ -33,6 +33,27 @@ const MOST_RELEASES: u32 = 1000;
 /// No log is longer, in bytes; a file system refuses to look much further.
 const LONGEST_LOG: u64 = 1 << 40;
 
+/// How many bytes of a part of a text are whole characters; all of them, where none is whole. What is missing of the last one comes
+/// with the next part.
+fn whole_characters(bytes: &[u8]) -> usize {
+    for (back, byte) in (1..=3).zip(bytes.iter().rev()) {
+        let length = match byte {
+            0b1100_0000..=0b1101_1111 => 2,
+            0b1110_0000..=0b1110_1111 => 3,
+            0b1111_0000..=0b1111_0111 => 4,
+            0b1000_0000..=0b1011_1111 => continue,
+            _ => 1,
+        };
+        let whole = bytes.len() - back;
+        return if length > back && whole > 0 {
+            whole
+        } else {
+            bytes.len()
+        };
+    }
+    bytes.len()
+}
+
 /// A transaction as clients see it.
 pub(super) fn view(transaction: &Transaction) -> TransactionView {
     TransactionView {
@@ -109,6 +130,7 @@ impl App {
                 return Ok(detail);
             }
             tokio::select! {
+                biased;
                 _ = timeout_at(end, woken) => {}
                 _ = stopping.changed() => {}
             }
@@ -194,7 +216,8 @@ impl App {
             .ok_or_else(|| {
                 AppError::NotFound(format!("there is no job {job} of transaction {id}"))
             })?;
-        let bytes = self.inner.logs.read(&job.id, job.epoch, offset).await?;
+        let mut bytes = self.inner.logs.read(&job.id, job.epoch, offset).await?;
+        bytes.truncate(whole_characters(&bytes));
         let settled = job.state.is_settled() || job.state == JobState::Unknown;
         Ok(LogPart {
             next: offset.saturating_add(bytes.len() as u64),
@@ -486,5 +509,26 @@ impl App {
             }
         }
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_character_is_not_cut_in_two() {
+        for (text, whole) in [("", 0), ("ab", 2), ("aé", 3), ("a€", 4), ("a𝄞", 5)] {
+            assert_eq!(whole_characters(text.as_bytes()), whole);
+            for cut in 2..text.len() {
+                assert_eq!(
+                    whole_characters(&text.as_bytes()[..cut]),
+                    if text == "ab" { cut } else { 1 }
+                );
+            }
+        }
+        // what is no text is told as it is
+        assert_eq!(whole_characters(&[0x80; 9]), 9);
+        assert_eq!(whole_characters(&[0xe2, 0x82]), 2);
     }
 }

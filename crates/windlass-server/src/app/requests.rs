@@ -13,7 +13,7 @@ use windlass_store::{Begun, InstalledFilter, NewBuild, NewTransaction};
 use windlass_wire::rest::{Requested, TransactionView};
 
 use super::route::{KnownRelease, Routed, route};
-use super::{App, AppError, AppResult, actor, micros, queries};
+use super::{App, AppError, AppResult, actor, queries};
 use crate::auth::{Ask, Identity};
 
 /// Somebody who was authenticated, and from where they call.
@@ -245,14 +245,9 @@ impl App {
     ) -> AppResult<TransactionView> {
         self.may_act(who, "settle", id).await?;
         self.forget_asked(job);
-        let (actor, job, deadline) = (
-            who.actor(),
-            job.clone(),
-            micros(self.settings().install_deadline),
-        );
-        let change = move |whole: &mut windlass_model::release::Whole, now: i64| {
-            let until = now.saturating_add(deadline);
-            machine::settle(whole, &job, settled, &actor, now, until)
+        let (actor, job) = (who.actor(), job.clone());
+        let change = move |whole: &mut windlass_model::release::Whole, now| {
+            machine::settle(whole, &job, settled, &actor, now)
         };
         let whole = self.advance(id, change).await?;
         Ok(queries::view(&whole.transaction))

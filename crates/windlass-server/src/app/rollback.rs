@@ -1,11 +1,12 @@
 //! An install failed, and the project says `on_failure: rollback`: what it installed goes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use windlass_model::release::rollback::{self, Place, Put, Rollback};
 use windlass_model::release::{
-    Actor, AgentKind, Effect, JobState, Phase, ReleaseId, Status, TargetName, Transaction,
+    Actor, AgentKind, Effect, End, JobState, Phase, ReleaseId, Status, TargetName, Transaction,
     TransactionId, Whole,
 };
 use windlass_model::step::Level;
@@ -19,10 +20,13 @@ const LOOKED_AT: u32 = 200;
 /// Earlier transactions in which it is looked for what was installed before.
 const EARLIER: u32 = 50;
 
+/// A rollback that was begun: by which transaction, to which release, where.
+type Begun = (TransactionId, ReleaseId, BTreeSet<Place>);
+
 /// The effects of a change, with the entry that a rollback is owed where it is.
 pub(super) fn with_owed(
     settings: &Settings,
-    before: Phase,
+    before: Option<End>,
     whole: &Whole,
     mut effects: Vec<Effect>,
 ) -> Vec<Effect> {
@@ -34,19 +38,31 @@ pub(super) fn with_owed(
 
 impl App {
     /// Begins the rollback of a transaction that has just ended, where its history says that one is owed. What fails is
-    /// logged, and done when the manager starts again.
+    /// logged, and done with the scheduler's next turn.
     pub(super) async fn roll_back_if_owed(&self, transaction: &Transaction) {
         if transaction.status() != Status::InstallFailed {
             return;
         }
         if let Err(error) = self.roll_back(transaction).await {
             let id = &transaction.id;
-            self.log(Level::Error, &format!("{id}: not rolled back: {error}"));
+            self.log(Level::Error, &format!("{id}: not rolled back yet: {error}"));
+            self.inner.owes.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Begins the rollbacks that an earlier process owed.
+    /// Begins the rollbacks that are owed: by an earlier process, or since one could not be begun.
     pub(super) async fn roll_back_owed(&self) -> AppResult<()> {
+        if !self.inner.owes.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let looked = self.look_for_owed().await;
+        if looked.is_err() {
+            self.inner.owes.store(true, Ordering::Relaxed);
+        }
+        looked
+    }
+
+    async fn look_for_owed(&self) -> AppResult<()> {
         let filter = TransactionFilter {
             status: Some(Status::InstallFailed),
             limit: LOOKED_AT,
@@ -59,19 +75,29 @@ impl App {
     }
 
     async fn roll_back(&self, failed: &Transaction) -> AppResult<()> {
+        // Whoever comes second finds it done.
+        let _turn = self.inner.rolling_back.lock().await;
         let history = self.store().history(&failed.id).await?;
         let has = |what: &str| history.iter().any(|entry| entry.what == what);
         if !has(rollback::OWED) || has(rollback::BEGUN) || has(rollback::LEFT) {
             return Ok(());
         }
+        // Those that an earlier process began, and could not write down any more.
+        let mut begun = self.begun_for(failed).await?;
         let decided = self.decided(failed).await?;
-        let mut entries = Vec::new();
         for (release, places) in &decided.back {
-            let id = self.begin_rollback(failed, release, places).await?;
+            if !begun.iter().any(|(_, known, _)| known == release) {
+                let id = self.begin_rollback(failed, release, places).await?;
+                begun.push((id, release.clone(), places.clone()));
+            }
+        }
+        let mut entries = Vec::new();
+        for (id, release, places) in &begun {
             let detail = format!("to {release} by {id}: {}", rollback::named(places));
             entries.push(entry(rollback::BEGUN, detail));
         }
-        for (place, why) in &decided.left {
+        let goes = |place: &Place| begun.iter().any(|(_, _, places)| places.contains(place));
+        for (place, why) in decided.left.iter().filter(|(place, _)| !goes(place)) {
             let detail = format!("{}: {why}", rollback::named([place]));
             entries.push(entry(rollback::LEFT, detail));
         }
@@ -83,6 +109,24 @@ impl App {
         self.store().change(&failed.id, change).await?;
         self.changed(&failed.id).await;
         Ok(())
+    }
+
+    /// The transactions that take a transaction back, each to which release and where.
+    async fn begun_for(&self, failed: &Transaction) -> AppResult<Vec<Begun>> {
+        let filter = TransactionFilter {
+            project: Some(failed.project.clone()),
+            environment: failed.environment.clone(),
+            limit: LOOKED_AT,
+            ..TransactionFilter::default()
+        };
+        let later = self.store().transactions(&filter).await?;
+        let later = later.into_iter().filter(|t| t.sequence > failed.sequence);
+        let taken = later.filter_map(|transaction| {
+            let (of, places) = rollback::takes_back(&transaction)?;
+            let release = transaction.release.filter(|_| of == failed.id)?;
+            Some((transaction.id, release, places))
+        });
+        Ok(taken.collect())
     }
 
     /// What goes back, by what is where now.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use windlass_model::release::{
-    Advertisement, AgentKind, AgentName, Environment, Project, Request, TargetName, Wanted,
+    Advertisement, AgentName, Environment, Project, Request, TargetName, Wanted,
 };
 
 use crate::settings::{ProjectSettings, Settings};
@@ -11,7 +11,6 @@ use crate::settings::{ProjectSettings, Settings};
 /// What routing knows of an agent.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) kind: AgentKind,
     pub(super) name: AgentName,
     pub(super) draining: bool,
     pub(super) advertisement: Advertisement,

@@ -1,7 +1,8 @@
 //! What happens without anybody asking: leases expire, installs are planned.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use windlass_model::release::machine::{self, Planned};
 use windlass_model::release::rollout::waves;
 use windlass_model::release::{AgentName, JobId, Micros, TransactionId, Whole};
@@ -47,10 +48,6 @@ impl App {
     pub async fn schedule(self) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut told = false;
-        if let Err(error) = self.roll_back_owed().await {
-            let message = format!("it is not known which rollbacks are owed: {error}");
-            self.log(Level::Error, &message);
-        }
         let mut clock = Clock::default();
         let (mut tidied, mut ticked): (Option<Instant>, Option<Instant>) = (None, None);
         let is_due = |at: Option<Instant>, every| at.is_none_or(|at| at.elapsed() >= every);
@@ -72,6 +69,7 @@ impl App {
                 Err(_) => {}
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(TICK) => {}
                 () = self.inner.wake.scheduling() => {}
                 _ = stopping.changed() => {}
@@ -100,6 +98,7 @@ impl App {
     }
 
     async fn turn(&self, clock: Option<&mut Clock>) -> AppResult<()> {
+        self.roll_back_owed().await?;
         if let Some(clock) = clock {
             self.tick(clock).await?;
         }
@@ -162,6 +161,10 @@ impl App {
         let Some(release) = self.store().release(release).await? else {
             return Ok(());
         };
+        if let Some(why) = &release.rejected {
+            let why = format!("{} was rejected: {why}", release.index.release());
+            return self.cannot_install(id, why).await;
+        }
         let settings = self.settings();
         let rollout = settings
             .projects
@@ -200,9 +203,7 @@ impl App {
                     "of {missing} nothing is left to take back: it was installed over, or its installer is gone"
                 ),
             };
-            let change = move |whole: &mut Whole, now| machine::unroutable(whole, &why, now);
-            self.advance(id, change).await?;
-            return Ok(());
+            return self.cannot_install(id, why).await;
         }
         let total = u32::try_from(installs.len()).unwrap_or(u32::MAX);
         let max_failures = rollout.max_failures.map_or(0, |share| share.of(total));
@@ -221,6 +222,17 @@ impl App {
             }
             // It waits for its turn, or somebody else was quicker.
             Err(ChangeError::Busy { .. } | ChangeError::Refused(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl App {
+    /// An install that waits has failed, unless it was taken back meanwhile.
+    async fn cannot_install(&self, id: &TransactionId, why: String) -> AppResult<()> {
+        let change = move |whole: &mut Whole, now| machine::unroutable(whole, &why, now);
+        match self.advance(id, change).await {
+            Ok(_) | Err(ChangeError::Refused(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -13,7 +13,8 @@ use super::blobs::{had, receive, send};
 use super::caller::Agent;
 use super::error::Error;
 use super::query::Query;
-use super::{Http, Peer, body, guard, limit, read};
+use super::room::{room, room_of};
+use super::{Http, Peer, body, guard, read};
 use crate::app::AppError;
 
 type Answer<T> = Result<Json<T>, Error>;
@@ -27,7 +28,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Registered> {
-    let register: Register = body::json(body, limit(&http)).await?;
+    let register: Register = body::json(body, room(&http)).await?;
     let credential = guard::bearer(&headers);
     if (credential.is_some() || register.token.is_some()) && !peer.tls && !peer.is_loopback() {
         let why = "an agent on another machine joins over https: its credential would be seen";
@@ -41,7 +42,7 @@ pub(super) async fn register(
 }
 
 pub(super) async fn poll(State(http): State<Http>, agent: Agent, body: Body) -> Answer<Polled> {
-    let poll: Poll = body::json(body, limit(&http)).await?;
+    let poll: Poll = body::json(body, room(&http)).await?;
     Ok(Json(
         http.app.poll(&agent.login, poll, &agent.address).await?,
     ))
@@ -53,7 +54,7 @@ pub(super) async fn start(
     Path(id): Path<String>,
     body: Body,
 ) -> Answer<bool> {
-    let start: Start = body::json(body, limit(&http)).await?;
+    let start: Start = body::json(body, room(&http)).await?;
     http.app
         .start(&agent.login, &read(&id)?, start.epoch, &agent.address)
         .await?;
@@ -66,7 +67,7 @@ pub(super) async fn finish(
     Path(id): Path<String>,
     body: Body,
 ) -> Answer<bool> {
-    let finish: Finish = body::json(body, limit(&http)).await?;
+    let finish: Finish = body::json(body, room(&http)).await?;
     http.app
         .finish(&agent.login, &read(&id)?, finish, &agent.address)
         .await?;
@@ -79,9 +80,15 @@ pub(super) async fn probe(
     Path(id): Path<String>,
     body: Body,
 ) -> Answer<bool> {
-    let probed: Probed = body::json(body, limit(&http)).await?;
+    let probed: Probed = body::json(body, room(&http)).await?;
     http.app
-        .probed(&agent.login, &read(&id)?, probed.verdict, &agent.address)
+        .probed(
+            &agent.login,
+            &read(&id)?,
+            probed.epoch,
+            probed.verdict,
+            &agent.address,
+        )
         .await?;
     Ok(Json(true))
 }
@@ -99,7 +106,7 @@ pub(super) async fn log(
     Query(from): Query<LogFrom>,
     body: Body,
 ) -> Answer<LogHas> {
-    let bytes = body::whole(body, LONGEST_LOG).await?;
+    let bytes = body::whole(body, room_of(&http, LONGEST_LOG)).await?;
     let length = http
         .app
         .append_log(&agent.login, &read(&id)?, from.epoch, from.offset, bytes)

@@ -31,7 +31,7 @@ pub(super) async fn receive(
     mut body: Body,
 ) -> Result<(), Error> {
     let mut upload = http.app.upload(digest, offset.unwrap_or(0)).await?;
-    while let Some(chunk) = body::next(&mut body).await? {
+    while let Some(chunk) = upload.unless_wanted(body::next(&mut body)).await? {
         upload.append(chunk).await.map_err(AppError::from)?;
     }
     Ok(http.app.uploaded(digest, upload).await?)

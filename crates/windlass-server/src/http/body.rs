@@ -10,6 +10,7 @@ use std::time::Duration;
 use windlass_store::BlobReader;
 use windlass_wire::xmlrpc::{self, Limits};
 
+use super::room::{Room, Taken};
 use crate::app::{AppError, AppResult};
 
 /// How long the next bytes of a body may take.
@@ -39,9 +40,9 @@ pub(super) async fn next(body: &mut Body) -> AppResult<Option<Bytes>> {
     }
 }
 
-/// The whole body, of at most `limit` bytes.
-pub(super) async fn whole(mut body: Body, limit: u64) -> AppResult<Vec<u8>> {
-    let read = tokio::time::timeout(WHOLE, read(&mut body, limit)).await;
+/// The whole body, where there is room for it.
+pub(super) async fn whole(mut body: Body, room: Room) -> AppResult<Vec<u8>> {
+    let read = tokio::time::timeout(WHOLE, read(&mut body, &room)).await;
     let read = read.unwrap_or_else(|_| Err(AppError::Malformed("the body takes too long".into())));
     if let Err(AppError::TooLong(_)) = &read {
         let _ = tokio::time::timeout(DROPPING, drop_rest(&mut body)).await;
@@ -59,7 +60,9 @@ async fn drop_rest(body: &mut Body) {
     }
 }
 
-async fn read(body: &mut Body, limit: u64) -> AppResult<Vec<u8>> {
+async fn read(body: &mut Body, room: &Room) -> AppResult<Vec<u8>> {
+    let limit = room.limit;
+    let mut taken = Taken::default();
     if hyper::body::Body::size_hint(body).lower() > limit {
         return Err(too_long(limit));
     }
@@ -68,6 +71,7 @@ async fn read(body: &mut Body, limit: u64) -> AppResult<Vec<u8>> {
         if (bytes.len() + chunk.len()) as u64 > limit {
             return Err(too_long(limit));
         }
+        taken.grow(room, (bytes.len() + chunk.len()) as u64)?;
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
@@ -79,9 +83,10 @@ pub(super) fn too_long(limit: u64) -> AppError {
     ))
 }
 
-/// The whole body, inflated where it is compressed; at most `limit` bytes either way.
-pub(super) async fn inflated(headers: &HeaderMap, body: Body, limit: u64) -> AppResult<Vec<u8>> {
-    let bytes = whole(body, limit).await?;
+/// The whole body, inflated where it is compressed; as long as it may be either way.
+pub(super) async fn inflated(headers: &HeaderMap, body: Body, room: Room) -> AppResult<Vec<u8>> {
+    let limit = room.limit;
+    let bytes = whole(body, room).await?;
     let encoding = match headers.get(http::header::CONTENT_ENCODING) {
         None => return Ok(bytes),
         Some(value) => value.to_str().unwrap_or("?"),
@@ -98,9 +103,9 @@ pub(super) async fn inflated(headers: &HeaderMap, body: Body, limit: u64) -> App
     Ok(decoded.into_owned())
 }
 
-/// JSON of at most `limit` bytes.
-pub(super) async fn json<T: DeserializeOwned>(body: Body, limit: u64) -> AppResult<T> {
-    let bytes = whole(body, limit).await?;
+/// JSON.
+pub(super) async fn json<T: DeserializeOwned>(body: Body, room: Room) -> AppResult<T> {
+    let bytes = whole(body, room).await?;
     let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
     serde_json::from_slice(bytes).map_err(|e| AppError::Malformed(format!("the body: {e}")))
 }

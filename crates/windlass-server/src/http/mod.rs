@@ -8,15 +8,21 @@ mod delivered;
 mod endpoints;
 mod error;
 mod guard;
+mod guests;
 mod methods;
+mod patient;
 mod probes;
 mod query;
 mod rest;
+mod room;
 mod serve;
 mod xmlrpc;
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::app::{App, AppError};
 
@@ -30,6 +36,8 @@ pub use xmlrpc::faults;
 pub(crate) struct Http {
     app: App,
     tls: bool,
+    /// For long requests.
+    long: Arc<Semaphore>,
 }
 
 /// The address at the other end, as the connection has it.
@@ -43,11 +51,6 @@ pub(crate) struct Peer {
     tls: bool,
     /// Whether somebody else speaks for them: a proxy, which may stand on this machine.
     forwarded: bool,
-}
-
-/// Longest body that is read whole, in bytes.
-fn limit(http: &Http) -> u64 {
-    http.app.settings().request_limit
 }
 
 /// A part of a path, read.

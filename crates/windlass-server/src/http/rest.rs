@@ -24,7 +24,8 @@ use super::blobs::{had, receive};
 use super::caller::Client;
 use super::error::Error;
 use super::query::Query;
-use super::{Http, Peer, body, delivered, guard, limit, read};
+use super::room::room;
+use super::{Http, Peer, body, delivered, guard, read};
 use crate::app::{AppError, Requester};
 
 type Answer<T> = Result<Json<T>, Error>;
@@ -43,7 +44,7 @@ pub(super) async fn request(
     let credentials = guard::credentials(&headers, &peer)?;
     let address = peer.address();
     let identity = http.app.authenticate(&credentials, &address).await?;
-    let data: Map<String, Value> = body::json(body, limit(&http)).await?;
+    let data: Map<String, Value> = body::json(body, room(&http)).await?;
     let who = Requester {
         identity: &identity,
         address: &address,
@@ -119,7 +120,7 @@ pub(super) async fn settle(
     Path((id, job)): Path<(String, String)>,
     body: Body,
 ) -> Answer<TransactionView> {
-    let settle: Settle = body::json(body, limit(&http)).await?;
+    let settle: Settle = body::json(body, room(&http)).await?;
     let (id, job): (TransactionId, JobId) = (read(&id)?, read(&job)?);
     Ok(Json(
         http.app
@@ -213,7 +214,7 @@ pub(super) async fn reject(
     Path((project, version)): Path<(String, String)>,
     body: Body,
 ) -> Answer<ReleaseView> {
-    let reason: Reason = body::json(body, limit(&http)).await?;
+    let reason: Reason = body::json(body, room(&http)).await?;
     let id = ReleaseId::new(read(&project)?, read(&version)?);
     Ok(Json(
         http.app.reject(client.who(), &id, &reason.reason).await?,
@@ -226,7 +227,7 @@ pub(super) async fn deployed(
     Path((project, version)): Path<(String, String)>,
     body: Body,
 ) -> Answer<bool> {
-    let deployed: Deployed = body::json(body, limit(&http)).await?;
+    let deployed: Deployed = body::json(body, room(&http)).await?;
     let id = ReleaseId::new(read(&project)?, read(&version)?);
     http.app.deployed(client.who(), &id, deployed).await?;
     Ok(Json(true))
@@ -237,7 +238,7 @@ pub(super) async fn import(
     client: Client,
     body: Body,
 ) -> Answer<ReleaseView> {
-    let index: Index = body::json(body, limit(&http)).await?;
+    let index: Index = body::json(body, room(&http)).await?;
     Ok(Json(http.app.import(&client.identity, index).await?))
 }
 
@@ -304,7 +305,7 @@ pub(super) async fn installed(
 }
 
 pub(super) async fn prune(State(http): State<Http>, client: Client, body: Body) -> Answer<Pruned> {
-    let prune: Prune = body::json(body, limit(&http)).await?;
+    let prune: Prune = body::json(body, room(&http)).await?;
     let entries = http.app.prune(&client.identity, prune.days).await?;
     Ok(Json(Pruned { entries }))
 }

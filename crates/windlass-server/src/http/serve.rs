@@ -17,20 +17,28 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use super::{Http, Remote, endpoints};
+use super::guests::{Guest, Guests};
+use super::patient::Patient;
+use super::{Http, Remote, endpoints, room};
 use crate::app::App;
 
 /// Longest head of a request, in bytes; also what is read at once.
 const LONGEST_HEAD: usize = 64 << 10;
+/// How long no connection is accepted when one could not be.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The same, where one goes to make room.
+const SHORT_PAUSE: Duration = Duration::from_millis(2);
 /// How long what is being answered may take once it is told to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// How much a listener takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections at once; more wait to be accepted. A poll of an agent takes one.
+    /// Connections at once; more wait to be accepted, unless some have asked for nothing yet: the oldest of these goes. One address
+    /// may have half of them. A poll of an agent takes one.
     pub connections: usize,
-    /// How long the head of a request, the handshake of TLS, and a connection without a request may take.
+    /// How long the head of a request, the handshake of TLS, and a connection without a request may take; and how long a reader may
+    /// take nothing of an answer.
     pub head: Duration,
 }
 
@@ -94,6 +102,7 @@ pub fn serve(
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let router = endpoints::router(Http {
+        long: room::of_all(app.settings().request_limit),
         app,
         tls: tls.is_some(),
     });
@@ -114,9 +123,13 @@ async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(bounds.connections));
+    let guests = Guests::new(bounds.connections);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
+        if room.available_permits() == 0 {
+            guests.make_room();
+        }
         let permit = tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break,
             permit = room.clone().acquire_owned() => permit,
@@ -126,14 +139,37 @@ async fn accept(
             _ = stopped.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, address)) = accepted else {
-            // No file descriptors left, or the client is gone already.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionAborted => continue,
+            Err(_) => {
+                // No file descriptors left.
+                let pause = if guests.make_room() {
+                    SHORT_PAUSE
+                } else {
+                    PAUSE
+                };
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+        };
+        let Some(guest) = guests.enter(address.ip()) else {
             continue;
         };
         let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
+        let guest = Arc::new(guest);
         connections.spawn(async move {
-            connection(stream, address, router, tls, bounds.head, stopped).await;
+            let talking = connection(
+                (stream, address),
+                router,
+                tls,
+                (bounds.head, guest.clone()),
+                stopped,
+            );
+            tokio::select! {
+                () = talking => {}
+                () = guest.is_dismissed() => {}
+            }
             drop(permit);
         });
     }
@@ -143,30 +179,33 @@ async fn accept(
 }
 
 async fn connection(
-    stream: TcpStream,
-    address: SocketAddr,
+    (stream, address): (TcpStream, SocketAddr),
     router: axum::Router,
     tls: Option<TlsAcceptor>,
-    head: Duration,
+    (head, guest): (Duration, Arc<Guest>),
     stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, head);
     let Some(tls) = tls else {
-        return talk(stream, address, router, head, stopped).await;
+        return talk((stream, address), router, (head, guest), stopped).await;
     };
     if let Ok(Ok(stream)) = tokio::time::timeout(head, tls.accept(stream)).await {
-        talk(stream, address, router, head, stopped).await;
+        talk((stream, address), router, (head, guest), stopped).await;
     }
 }
 
 async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    address: SocketAddr,
+    (stream, address): (
+        impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        SocketAddr,
+    ),
     router: axum::Router,
-    head: Duration,
+    (head, guest): (Duration, Arc<Guest>),
     mut stopped: watch::Receiver<bool>,
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        guest.asks();
         let mut router = router.clone();
         async move {
             let mut request = request.map(Body::new);

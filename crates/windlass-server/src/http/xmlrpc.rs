@@ -15,6 +15,7 @@ use windlass_wire::xmlrpc::{
 };
 
 use super::methods::{Method, TABLE};
+use super::room::room_of;
 use super::{Http, Peer, body, delivered, guard};
 use crate::app::{AppError, Requester};
 use crate::auth::{Ask, Credentials, Identity};
@@ -60,7 +61,7 @@ async fn answer(
     requested: &mut Vec<TransactionId>,
 ) -> Response {
     let limit = http.app.settings().request_limit;
-    let bytes = body::inflated(headers, body, limit).await;
+    let bytes = body::inflated(headers, body, room_of(http, limit)).await;
     let bytes = bytes.map_err(|e| match e {
         AppError::TooLong(why) => Fault::new(code::SYSTEM, why),
         other => Fault::new(code::TRANSPORT, other.to_string()),

@@ -143,7 +143,7 @@ async fn a_builder_is_no_installer_of_its_name() {
     superseded(builder.start(&theirs.job, theirs.epoch).await);
     superseded(builder.finish(&theirs.job, &failed).await);
     let verdict = serde_json::from_value(json!({"verdict": "failed", "why": "x"})).unwrap();
-    superseded(builder.probed(&theirs.job, verdict).await);
+    superseded(builder.probed(&theirs.job, theirs.epoch, verdict).await);
     let mut held = poll("x", 0, 0);
     held.held =
         serde_json::from_value(json!([{"job": theirs.job, "epoch": theirs.epoch}])).unwrap();

@@ -10,6 +10,7 @@
 mod agents;
 mod audit;
 mod bodies;
+mod lost;
 mod matrix;
 mod own_auth;
 mod protocol;

@@ -11,8 +11,10 @@ pub(super) fn of(error: sqlx::Error) -> StoreError {
         }
         sqlx::Error::Io(error) => StoreError::Unreachable(error.to_string()),
         sqlx::Error::Tls(error) => StoreError::Unreachable(format!("TLS: {error}")),
+        // Who waits for a connection has waited long enough: trying again is for whoever asked.
         sqlx::Error::PoolTimedOut => {
-            StoreError::Busy("no connection became free in time, or none could be opened".into())
+            let what = "no connection became free in time, or none could be opened";
+            StoreError::Unreachable(what.into())
         }
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
             StoreError::Unreachable("the store is closed".into())
@@ -50,7 +52,7 @@ fn from_database(code: &str, message: &str) -> StoreError {
         "XX001" | "XX002" => StoreError::Corrupt(what),
         // wrong password, no such user, no rights, no such database
         "28000" | "28P01" | "3D000" | "42000" if message.contains("denied") || code != "42000" => {
-            StoreError::Unreachable(what)
+            StoreError::Denied(what)
         }
         _ if code.starts_with("08") => StoreError::Unreachable(what),
         _ => StoreError::Failed(what),
@@ -70,9 +72,10 @@ mod tests {
         for code in ["11", "26", "267"] {
             assert!(matches!(kind(code), StoreError::Corrupt(_)), "{code}");
         }
-        for code in ["28P01", "08006"] {
+        for code in ["57P03", "08006"] {
             assert!(matches!(kind(code), StoreError::Unreachable(_)), "{code}");
         }
+        assert!(matches!(kind("28P01"), StoreError::Denied(_)));
         for code in ["13", "23505", ""] {
             assert!(matches!(kind(code), StoreError::Failed(_)), "{code}");
         }

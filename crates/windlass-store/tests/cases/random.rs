@@ -105,11 +105,14 @@ fn act(act: &Act, ids: &[JobId], whole: &mut Whole, now: Micros) -> Result<Vec<E
             let verdict = match verdict {
                 0 => Verdict::NotBegun,
                 1 => Verdict::Done { rows: Vec::new() },
-                2 => Verdict::Failed { why },
+                2 => Verdict::Failed {
+                    why,
+                    rows: Vec::new(),
+                },
                 3 => Verdict::Running { epoch },
                 _ => Verdict::Unknown { why },
             };
-            machine::probed(whole, &id, (&agent, "a"), verdict, now, LEASE)
+            machine::probed(whole, &id, (&agent, "a"), epoch, verdict, now, LEASE)
         }
         Act::Settle(n, settled) => {
             let (id, _, _, _) = who(whole, *n);
@@ -118,7 +121,7 @@ fn act(act: &Act, ids: &[JobId], whole: &mut Whole, now: Micros) -> Result<Vec<E
                 1 => Settled::Failed,
                 _ => Settled::Again,
             };
-            machine::settle(whole, &id, settled, &joe(), now, now + 50 * LEASE)
+            machine::settle(whole, &id, settled, &joe(), now)
         }
     }
 }

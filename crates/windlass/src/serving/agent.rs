@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use windlass_agent::fence::Fence;
 use windlass_agent::groups::Groups;
+use windlass_agent::guard::Guard;
 use windlass_agent::scratch;
-use windlass_agent::service::{Agent as Service, Log, Worker};
+use windlass_agent::service::{Agent as Service, Log, Manager, Remote, Worker};
 use windlass_agent::work::{Job, Limits as JobLimits, TargetConfig, Tools, run_id, versions};
 use windlass_builtins::generators::GeneratorHelp;
 use windlass_builtins::hosts::HostsOptions;
@@ -129,14 +130,8 @@ pub(crate) async fn serve_installer(
         groups.forget_ended();
         let worker = Installer {
             tools: kit.tools(),
-            groups,
-            log: kit.log(),
-            turns: targets
-                .keys()
-                .map(|key| (key.clone(), tokio::sync::Mutex::default()))
-                .collect(),
             targets,
-            fence: Mutex::new(fence),
+            guard: Guard::new(fence, groups, kit.log()),
         };
         kit.serve(agent, advertisement, Arc::new(worker), manner.orders)
             .await
@@ -388,14 +383,12 @@ impl<'a> Kit<'a> {
                 })?)
             }
         };
-        let mut managers = Vec::new();
+        let mut managers: Vec<Arc<dyn Manager>> = Vec::new();
         for url in &agent.managers {
             let connection = Connection::new(url, Login::Anonymous, roots.as_deref());
-            managers.push(
-                connection.map_err(|e| {
-                    Ending::input(e.to_string(), "`managers` lists URLs of managers")
-                })?,
-            );
+            let connection = connection
+                .map_err(|e| Ending::input(e.to_string(), "`managers` lists URLs of managers"))?;
+            managers.push(Arc::new(Remote::new(connection)));
         }
         let name = agent
             .service

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, lookup_host};
 use windlass_builtins::plugins::{Plugins, Settings as PluginSettings};
@@ -26,6 +26,10 @@ use crate::ending::Ending;
 use crate::installation::{ManagerSetup, Place, load_manager};
 use crate::program::Program;
 
+/// How long a database that does not answer is waited for when a manager starts.
+const DATABASE: Duration = Duration::from_secs(60);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Longest blob, in bytes.
 const BLOB_LIMIT: u64 = 1 << 40;
 /// Longest log of a job, in bytes.
@@ -82,14 +86,14 @@ async fn run(
     .await?;
     let tls = tls(setup)?;
     let url = store_url(setup, &secrets, &work)?;
-    let store = Store::open(&url, &Options::default())
-        .await
-        .map_err(store_fault)?;
+    let Some(store) = open(&url, speech, &mut orders).await? else {
+        return Ok(());
+    };
     let reload = reload(setup.place.clone(), name, &secrets, &plugins);
     let events = speech.events.clone();
     let open = settings.auth.is_open();
     let app = App::new(Parts {
-        store,
+        store: store.into(),
         directory: work.clone(),
         blob_limit: BLOB_LIMIT,
         log_limit: LOG_LIMIT,
@@ -320,9 +324,40 @@ fn store_url(setup: &ManagerSetup, secrets: &Secrets, work: &Path) -> Result<Sto
     text.expose().parse().map_err(store_fault)
 }
 
+/// Opens the store. A database that does not answer is waited for: it is being started as well, or started again. None where the
+/// manager is told to stop meanwhile.
+async fn open(
+    url: &StoreUrl,
+    speech: &Speech,
+    orders: &mut Orders,
+) -> Result<Option<Store>, Ending> {
+    let end = Instant::now() + DATABASE;
+    let mut told = false;
+    loop {
+        match Store::open(url, &Options::default()).await {
+            Err(error @ StoreError::Unreachable(_))
+                if url.is_of_a_server() && Instant::now() < end =>
+            {
+                if !told {
+                    told = true;
+                    let message = format!("the store is waited for: {error}");
+                    speech.say(Level::Warning, &message);
+                }
+            }
+            opened => return opened.map(Some).map_err(store_fault),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            asked = orders.next() => if asked == Asked::Stop {
+                return Ok(None);
+            },
+        }
+    }
+}
+
 fn store_fault(error: StoreError) -> Ending {
     match &error {
-        StoreError::BadUrl(_) | StoreError::Newer { .. } => Ending::input(
+        StoreError::BadUrl(_) | StoreError::Denied(_) | StoreError::Newer { .. } => Ending::input(
             format!("the store: {error}"),
             "`persist` of the manager's file names a plugin_persist_NAME, whose `url` is sqlite:PATH, postgresql://... or mysql://...",
         ),

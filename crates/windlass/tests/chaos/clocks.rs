@@ -129,7 +129,7 @@ fn clocks_of_services_change_nothing() {
 fn clocks_that_are_set_back_keep_no_dead_agent_alive() {
     let trial = Trial::begin("clocks_set_back");
     let mut trade = Trade::new();
-    let Some(clock) = Clock::new(&trade.world.path().to_owned(), "manager") else {
+    let Some(clock) = Clock::new(trade.world.path(), "manager") else {
         return trial.say(NO_CLOCKS);
     };
     trade

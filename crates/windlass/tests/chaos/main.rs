@@ -21,8 +21,10 @@ mod faults;
 #[path = "../release/http.rs"]
 mod http;
 mod kills;
+mod net;
 #[path = "../release/service.rs"]
 mod service;
+mod slow;
 mod small;
 mod ssh_audit;
 #[path = "../support/mod.rs"]

@@ -128,6 +128,7 @@ impl Service {
     }
 
     /// Whether it runs: not when it was never started, or has ended by itself.
+    #[allow(dead_code, reason = "asked of what is killed only")]
     pub(crate) fn is_running(&mut self) -> bool {
         let ended = match &mut self.child {
             Some(child) => child.try_wait().unwrap().is_some(),

@@ -73,6 +73,7 @@ within() {
 check_names() {
   bad=$(awk '
     NR > 1000000 { print "more than 1,000,000 entries"; exit }
+    /^$/ { print "something without a name"; exit }
     length > 3000 { print "a name that is too long: " substr($0, 1, 60) "..."; exit }
     /^\// || /^[A-Za-z]:[\\\/]/ || /(^|[\/\\])\.\.([\/\\]|$)/ { print $0 ", which leads outside"; exit }
   ' "$temp/names") || exit 1
@@ -80,7 +81,7 @@ check_names() {
 }
 # What `tar -tv` said, in $temp/long. tar implementations differ in what they hide, so the tree is looked at again later.
 check_long() {
-  bad=$(awk -v most="$most" -v much="$much" '
+  bad=$(awk -v most="$most" -v much="$much" -v careless="$careless" -v kept="$temp/kinds" '
     function climbs(path) { return path ~ /^\// || path ~ /(^|\/)\.\.(\/|$)/ }
     {
       kind = substr($0, 1, 1)
@@ -93,6 +94,21 @@ check_long() {
       if (total > most) { print much; exit }
       while (sub(/^\.\//, "", name)) { }
       gsub(/\/(\.?\/)+/, "/", name)
+      if (careless) {
+        # a file without contents whose name has an arrow is taken for a hard link
+        leads = (kind == "l" || size == 0) ? index(name, " -> ") : 0
+        plain = leads ? substr(name, 1, leads - 1) : name
+        slash = sub(/\/$/, "", plain)
+        if (plain in kinds && kinds[plain] != kind) { print plain " as two kinds of file"; exit }
+        if (kind == "d" ? size > 0 : slash) { print "a directory with contents: " $0; exit }
+        kinds[plain] = kind
+        print kind plain >kept
+        if (kind != "l" && leads) {
+          target = substr(name, leads + 4)
+          while (sub(/^\.\//, "", target)) { }
+          if (!(target in kinds)) { print "a hard link to what comes later, if at all: " $0; exit }
+        }
+      }
       rest = $0
       while ((at = index(rest, " -> ")) > 0) {
         rest = substr(rest, at + 4)
@@ -111,15 +127,19 @@ check_long() {
 # Busybox's tar heeds some of the records in which POSIX's format has names and sizes, and passes over the others without a
 # word: what it unpacks would be another tree.
 check_records() {
-  case $(tar --version 2>&1) in
-    *GNU* | *bsdtar*) return ;;
-  esac
-  if tr '\000' '\n' <"$tar" | grep -q -F -e '././@LongLink'; then
-    mixed=yes
-  else
-    mixed=
-  fi
-  tr '\000' '\n' <"$tar" | grep -F -e ' path=' -e ' linkpath=' -e ' size=' -e ' GNU.sparse.' >"$temp/records"
+  [ -n "$careless" ] || return 0
+  tr -s '\000' '\n' <"$tar" >"$temp/lines" || exit 1
+  grep -F -e ' path=' -e ' linkpath=' -e ' size=' -e ' GNU.sparse.' "$temp/lines" >"$temp/records" || return 0
+  # which of two ways to say a long name is heeded is another matter
+  mixed=$(grep -F -e '././@LongLink' "$temp/lines" | head -n 1)
+  [ -n "$mixed" ] || mixed=$(awk '
+    /^ustar/ {
+      is_pax = before ~ /^ ?x$/
+      if (is_pax && was_pax) { print; exit }
+      was_pax = is_pax
+    }
+    { before = $0 }' "$temp/lines")
+  rm -f "$temp/lines"
   bad=$(awk -v mixed="$mixed" -v names="$temp/names" -v long="$temp/long" '
     BEGIN {
       while ((getline line <names) > 0) has[line] = 1
@@ -130,7 +150,6 @@ check_records() {
     {
       value = $0
       sub(/^[0-9]+ [^=]*=/, "", value)
-      # which of two ways to say a long name is heeded is another matter
       if (mixed || $2 ~ /^(size|GNU\.sparse\.[a-z]+)=/) print
       else if ($2 ~ /^path=/ && !(value in has)) print
       else if ($2 ~ /^linkpath=/ && !(value in leads)) print
@@ -139,7 +158,23 @@ check_records() {
     }' "$temp/records") || exit 1
   [ -z "$bad" ] || refuse "tar of this host does not understand a record of the archive ($bad); install GNU tar, or pack it with --format=gnu"
 }
+# It also goes on when something is in the way of what it unpacks.
+check_kinds() {
+  [ -n "$careless" ] || return 0
+  while IFS= read -r want; do
+    path=$temp/new/${want#?}
+    case $want in
+      d*) [ -d "$path" ] && [ ! -L "$path" ] ;;
+      l*) [ -L "$path" ] ;;
+      *) [ -f "$path" ] || [ -L "$path" ] ;;
+    esac || refuse "the archive holds ${want#?} in the place of something else"
+  done <"$temp/kinds"
+}
 unpack_tar() {
+  careless=yes
+  case $(tar --version 2>&1) in
+    *GNU* | *bsdtar*) careless= ;;
+  esac
   tar -tf - <"$tar" >"$temp/names" 2>"$temp/said" || fail "$archive: $(why)"
   [ -s "$temp/names" ] || fail "$archive: holds nothing"
   check_names
@@ -150,6 +185,7 @@ unpack_tar() {
   check_records
   # -o: the files belong to who unpacks them
   within "$most" tar -xof - -C "$temp/new" <"$tar" 2>"$temp/said" || fail "$archive: $(why)"
+  check_kinds
 }
 # $total is what the entries of a zip say they become.
 check_total() {

@@ -1,6 +1,6 @@
 //! What a shell does before and after a kept step.
 
-use super::{LOST, PLACES, PROCESSES, SHOWN, SYNC};
+use super::{LOST, NOW, PLACES, PROCESSES, SHOWN, SYNC};
 use crate::hosts::script::{DEAF, mark};
 
 /// The fence of a batch.
@@ -41,7 +41,7 @@ pub(crate) fn functions(nonce: &str, run: &str) -> String {
     let fenced = mark(nonce, "f $1");
     let most = SHOWN + 1;
     format!(
-        r#"{PLACES}{PROCESSES}{SYNC}w_find "{run}"
+        r#"{PLACES}{PROCESSES}{SYNC}{NOW}w_find "{run}"
 [ -w "$w_d" ] || w_d=
 w_start "$w_g"; w_me="$w_g ${{w_t:--}}"
 w_start $$; w_me="$w_me $$ ${{w_t:--}} $w_boot"
@@ -57,6 +57,8 @@ set -C
 if {{ echo "$4 $w_me" >"$w_k.$3.begun"; }} 2>/dev/null; then
 set +C
 [ "$w_boot" != - ] || w_sync "$w_k.$3.begun"
+w_now
+w_b=$w_u
 return 0
 fi
 set +C
@@ -66,7 +68,11 @@ w_go=0
 {fenced}exit {DEAF}
 }}
 w_end() {{
-{{ echo "$w_s $w_e" >"$w_k.$1.status"; }} 2>/dev/null && w_sync "$w_k.$1.status"
+w_now
+if {{ echo "$w_s $w_e" >"$w_k.$1.status"; }} 2>/dev/null; then
+[ -n "$w_u" ] && [ "$w_u" = "$w_b" ] || w_sync "$w_k.$1.status"
+fi
+w_b=$w_u
 [ ! -s "$w_k.$1.out" ] || head -c {most} "$w_k.$1.out"
 [ ! -s "$w_k.$1.err" ] || head -c {most} "$w_k.$1.err" >&2
 }}

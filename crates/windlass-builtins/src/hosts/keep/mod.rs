@@ -15,20 +15,24 @@
 //! in a directory was not begun, and where there is no directory what was kept is lost. Only [`make`] makes it, so that one that
 //! was lost does not come back empty; one that is made anew while something should be in it has `lost` for a boot.
 //!
-//! A line without its newline is not there yet, so nothing needs to be renamed. Fences are not synced, statuses are: a fence
-//! that a crash took with it is missed because `boot`, which is synced before the first of them, names another boot.
+//! A line without its newline is not there yet, so nothing needs to be renamed. Fences are not synced: one that a crash of the
+//! host took with it is missed because `boot`, which is synced before the first of them, names another boot. A status is synced
+//! unless it comes in the second in which its step began: then whoever sent the step still hears it, or the host crashes right
+//! after the link was lost, and what came of the step is unknown, which is never wrong.
 //!
 //! The journals of a machine that Windlass runs on lie in `windlass/runs`, beside.
 
 mod begin;
+mod forget;
 mod live;
 mod recall;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use begin::{Fence, begin, functions, make, step_end};
+pub(crate) use forget::forget;
 pub(crate) use live::follow;
-pub(crate) use recall::{forget, recall};
+pub(crate) use recall::recall;
 
 use windlass_engine::host::Keep;
 use windlass_model::ids::TaskId;
@@ -42,13 +46,19 @@ pub(crate) fn name(keep: &Keep, task: TaskId) -> String {
 }
 
 /// Sets `w_h` to the first place where the host may keep things: empty where there is no home. `w_other` sets `w_o` to the
-/// second, if it is nobody else's. `w_find RUN` sets `w_d` to the directory of a run, if there is one.
+/// second, if there is one and it is nobody else's (where nobody has one no process is started to find that out). `w_find RUN` sets `w_d` to the directory of a run, if there is one.
 const PLACES: &str = r#"w_h=
 case ${XDG_STATE_HOME:-} in
 /*) w_h=$XDG_STATE_HOME/windlass/kept;;
 *) case ${HOME:-} in /?*) w_h=$HOME/.local/state/windlass/kept;; esac;;
 esac
-w_other() { w_o=/var/tmp/windlass-$(id -u); [ -d "$w_o" ] && [ -O "$w_o" ] && [ ! -L "$w_o" ] || return 1; w_o=$w_o/kept; }
+w_other() {
+set -- /var/tmp/windlass-[0-9]*
+[ -e "$1" ] || return 1
+w_o=/var/tmp/windlass-$(id -u)
+[ -d "$w_o" ] && [ -O "$w_o" ] && [ ! -L "$w_o" ] || return 1
+w_o=$w_o/kept
+}
 w_find() {
 w_d=
 if [ -n "$w_h" ] && [ -d "$w_h/$1" ]; then w_d=$w_h/$1
@@ -64,6 +74,10 @@ const LOST: &str = "lost";
 const SYNC: &str = r#"w_y=
 ! command -v sync >/dev/null 2>&1 || w_y=1
 w_sync() { [ -z "$w_y" ] || sync "$1" 2>/dev/null; }
+"#;
+
+/// `w_now` sets `w_u` to the seconds since the boot; to nothing where they are not told.
+const NOW: &str = r#"w_now() { w_u=; { read -r w_u w_l </proc/uptime; } 2>/dev/null; w_u=${w_u%%.*}; }
 "#;
 
 /// `w_boot` is the id of this boot, `-` where none is told; `w_start PID` sets `w_t` to when a process began, in ticks since

@@ -39,18 +39,6 @@ pub(crate) async fn recall(door: &Door, keep: &Keep, task: TaskId) -> Result<Ans
         .ok_or_else(|| lost(door, "it did not say what it keeps"))
 }
 
-/// Removes what a run kept there, and what other runs did not come back for in 30 days.
-pub(crate) async fn forget(door: &Door, keep: &Keep) -> Result<(), HostError> {
-    let run = keep.run.as_str();
-    let body = format!(
-        "{PLACES}w_clean() {{\n[ -d \"$1\" ] || return 0\nrm -rf -- \"$1/{run}\"\n\
-         find \"$1\" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf -- {{}} + 2>/dev/null\n}}\n\
-         [ -z \"$w_h\" ] || w_clean \"$w_h\"\nw_other && w_clean \"$w_o\"\nexit 0\n"
-    );
-    let text = |nonce: &str| script::wrap(nonce, &body);
-    speak(door, keep, Patience::Turn, text, |_| {}).await
-}
-
 /// Has a shell run a program of ours to its end.
 pub(super) async fn speak(
     door: &Door,

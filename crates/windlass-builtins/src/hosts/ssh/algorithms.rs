@@ -43,19 +43,27 @@ const WHERE_KNOWN: &[Algorithm] = &[
     },
 ];
 
-/// What to offer to a host that is known by keys of these kinds. A host shows one key only: it is asked for one that can
-/// be checked. Where an authority is known for it a certificate can be, of whatever kind.
-pub(super) fn offered(known: &[String], has_authority: bool) -> Preferred {
+/// Which of these kinds, as known_hosts names them, are taken of a host that is known by them; the best first.
+pub(super) fn taken(known: &[String]) -> Vec<Algorithm> {
     let parsed: Vec<Algorithm> = known
         .iter()
         .filter_map(|name| Algorithm::from_str(name).ok())
         .collect();
-    let is_known = |algorithm: &&Algorithm| parsed.contains(algorithm);
-    let all = || KEYS.iter().chain(WHERE_KNOWN);
-    let others = KEYS.iter().filter(|algorithm| !is_known(algorithm));
-    let keys: Vec<Algorithm> = all().filter(is_known).chain(others).cloned().collect();
+    let all = KEYS.iter().chain(WHERE_KNOWN);
+    all.filter(|kind| parsed.contains(kind)).cloned().collect()
+}
+
+/// What to offer to a host that is known by keys of these kinds. A host shows one key only: it is asked for one that can
+/// be checked. Where an authority is known for it a certificate can be, of whatever kind.
+pub(super) fn offered(known: &[String], has_authority: bool) -> Preferred {
+    let mut keys = taken(known);
+    for usual in KEYS {
+        if !keys.contains(usual) {
+            keys.push(usual.clone());
+        }
+    }
     let certificates = match has_authority {
-        true => all().cloned().collect(),
+        true => KEYS.iter().chain(WHERE_KNOWN).cloned().collect(),
         false => Vec::new(),
     };
     Preferred {

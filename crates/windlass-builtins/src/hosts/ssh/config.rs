@@ -111,12 +111,7 @@ impl SshConfig {
     /// Where only OpenSSH can tell, this runs `ssh -G` and blocks for up to 5 s, once a host: call it where blocking is
     /// allowed. The error says what cannot be done and what to do instead.
     pub fn resolve(&self, host: &str) -> Result<HostConfig, String> {
-        if !is_host(host) {
-            return Err(format!(
-                "`{host}` is not a host name: no blanks, no quotes, no leading `-`"
-            ));
-        }
-        let found = apply(&self.blocks, host, &self.local_user);
+        let found = self.find(host)?;
         if !found.ask {
             return self.finish(host, found);
         }
@@ -137,13 +132,21 @@ impl SshConfig {
         answer
     }
 
-    /// The same without asking OpenSSH, which may run what the files say: nothing where only it can tell.
-    pub fn resolve_here(&self, host: &str) -> Option<Result<HostConfig, String>> {
-        if !is_host(host) {
-            return Some(self.resolve(host));
+    /// As [`SshConfig::resolve`], but `None` where OpenSSH would have to be asked: it never blocks.
+    pub fn resolve_at_once(&self, host: &str) -> Option<Result<HostConfig, String>> {
+        match self.find(host) {
+            Ok(found) if found.ask => None,
+            found => Some(found.and_then(|found| self.finish(host, found))),
         }
-        let found = apply(&self.blocks, host, &self.local_user);
-        (!found.ask).then(|| self.finish(host, found))
+    }
+
+    fn find(&self, host: &str) -> Result<Found, String> {
+        if !is_host(host) {
+            return Err(format!(
+                "`{host}` is not a host name: no blanks, no quotes, no leading `-`"
+            ));
+        }
+        Ok(apply(&self.blocks, host, &self.local_user))
     }
 
     fn finish(&self, host: &str, mut found: Found) -> Result<HostConfig, String> {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Handle};
+use russh::keys::Algorithm;
 use russh::{AlgorithmKind, Preferred};
 use tokio::net::TcpStream;
 use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::ids::HostName;
 
 use super::algorithms;
-use super::host_key::{self, HostKey, Look};
-use super::known_hosts::KnownHosts;
+use super::host_key::{self, HostKey, Look, Seen};
+use super::known_hosts::{KnownHosts, Verdict};
 use crate::hosts::transport::Duplex;
 
 /// Silence after which the host is asked whether it is there.
@@ -60,11 +61,43 @@ pub(crate) async fn tcp(
     Err(last)
 }
 
+/// How it is found out which of its keys a host is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// By what is found at once. A host that stands in hashed lines only may show a key of another kind than is known.
+    AtOnce,
+    /// By every line there is.
+    Thoroughly,
+}
+
+impl Known {
+    /// Whether a host that showed a key which is not known, or none of the kinds that it was asked for, may have another one that is.
+    pub(crate) fn has_another(&self, seen: Option<&Seen>) -> bool {
+        let (name, port) = (&self.name, self.port);
+        let is_wrong =
+            |seen: &Seen| matches!(seen.verdict, Verdict::Unknown | Verdict::Changed { .. });
+        if !seen.is_none_or(is_wrong) || !self.files.likely_algorithms(name, port).is_empty() {
+            return false;
+        }
+        let known = algorithms::taken(&self.files.algorithms(name, port));
+        let Some(shown) = seen.map(|seen| seen.key.algorithm()) else {
+            return !known.is_empty();
+        };
+        let is_shown = |known: &Algorithm| match (known, &shown) {
+            // what an RSA key signs with is no part of it
+            (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+            (known, shown) => known == shown,
+        };
+        !known.is_empty() && !known.iter().any(is_shown)
+    }
+}
+
 /// The handshake, up to the key's approval.
 pub(crate) async fn shake_hands(
     host: &HostName,
     address: &str,
     known: &Known,
+    ask: Ask,
     stream: Box<dyn Duplex>,
 ) -> (Result<Handle<HostKey>, HostError>, Look) {
     let (handler, look) = HostKey::new(known.files.clone(), &known.name, known.port);
@@ -72,7 +105,7 @@ pub(crate) async fn shake_hands(
         nodelay: true,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
-        preferred: preferred(known),
+        preferred: preferred(known, ask),
         ..client::Config::default()
     });
     let shaken = client::connect_stream(config, stream, handler).await;
@@ -102,10 +135,11 @@ fn no_handshake(host: &HostName, address: &str, error: &russh::Error) -> HostErr
 }
 
 /// What is offered to this host.
-fn preferred(known: &Known) -> Preferred {
+fn preferred(known: &Known, ask: Ask) -> Preferred {
     let (files, name, port) = (&known.files, &known.name, known.port);
-    algorithms::offered(
-        &files.algorithms(name, port),
-        files.has_authority(name, port),
-    )
+    let kinds = match ask {
+        Ask::AtOnce => files.likely_algorithms(name, port),
+        Ask::Thoroughly => files.algorithms(name, port),
+    };
+    algorithms::offered(&kinds, files.has_authority(name, port))
 }

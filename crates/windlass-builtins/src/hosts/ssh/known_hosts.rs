@@ -4,12 +4,13 @@
 //! `@revoked` and `@cert-authority`. Verdicts are OpenSSH's own.
 
 mod line;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, HashAlg};
@@ -22,9 +23,6 @@ pub use write::{append, line_for, replace};
 
 /// Bytes of one file.
 const MAX_SIZE: u64 = 256 << 20;
-/// Names whose hashed lines are remembered.
-const MAX_NAMES: usize = 100_000;
-
 /// What the files say of a key that a host showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -48,8 +46,8 @@ pub enum Verdict {
     },
 }
 
-/// Known keys, read once. A host whose name stands in plain text is looked up in constant time; hashed names must be
-/// tried one by one, which is done once a host, and only when no line in plain text has its key.
+/// Known keys, read once and looked up in constant time. Each hashed name has a salt of its own, so none can be looked up by a
+/// name; but a host shows its key, and few lines have that key. Only what is wrong, to be explained, takes a look at all of them.
 #[derive(Default)]
 pub struct KnownHosts {
     files: Vec<PathBuf>,
@@ -58,9 +56,10 @@ pub struct KnownHosts {
     /// Lists with a wildcard or `!`.
     patterned: Vec<(usize, Vec<String>)>,
     hashed: Vec<(usize, HashedName)>,
+    /// By the key: places in `hashed`.
+    by_key: HashMap<Box<[u8]>, Vec<usize>>,
     /// Hashed lines with a mark: too grave to be skipped, and few.
     hashed_marked: Vec<(usize, HashedName)>,
-    found: Mutex<HashMap<String, Arc<[usize]>>>,
     notes: Vec<String>,
 }
 
@@ -131,7 +130,7 @@ impl KnownHosts {
         };
         for port in ports {
             let name = line::name(host, *port);
-            let entries = self.all(&name);
+            let entries = self.near(&name);
             let with = |mark: Mark, bytes: &[u8]| {
                 let same = |e: &&Entry| e.mark == Some(mark) && *e.key == *bytes;
                 entries
@@ -154,25 +153,21 @@ impl KnownHosts {
 
     /// Names of the algorithms for which a key of `host` is known, for use in a key exchange: a host shows one key
     /// only, and should be asked for one that can be checked. An RSA key gives `rsa-sha2-512` and `rsa-sha2-256`.
+    ///
+    /// Tries every hashed line: for a host whose key was not known, see [`KnownHosts::likely_algorithms`].
     pub fn algorithms(&self, host: &str, port: u16) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for entry in self.of(host, port).filter(|e| e.mark.is_none()) {
-            let given: &[&str] = match &*entry.algorithm {
-                "ssh-rsa" => &["rsa-sha2-512", "rsa-sha2-256"],
-                other => &[other],
-            };
-            for name in given {
-                if !names.iter().any(|n| n == name) {
-                    names.push((*name).to_owned());
-                }
-            }
-        }
-        names
+        names_of(self.of(host, port, Self::all))
+    }
+
+    /// As [`KnownHosts::algorithms`], from the lines whose names are not hashed; none where the host is in hashed lines only.
+    pub fn likely_algorithms(&self, host: &str, port: u16) -> Vec<String> {
+        names_of(self.of(host, port, Self::near))
     }
 
     /// Whether a certificate authority is known for `host`: only then is it of use to ask for a certificate.
     pub fn has_authority(&self, host: &str, port: u16) -> bool {
-        self.of(host, port).any(|e| e.mark == Some(Mark::Authority))
+        let mut marked = self.of(host, port, Self::near);
+        marked.any(|e| e.mark == Some(Mark::Authority))
     }
 
     fn add(&mut self, file: &Path, text: &str) {
@@ -194,7 +189,11 @@ impl KnownHosts {
                 }),
                 Names::Patterns(list) => self.patterned.push((at, list)),
                 Names::Hashed(name) if line.mark.is_some() => self.hashed_marked.push((at, name)),
-                Names::Hashed(name) => self.hashed.push((at, name)),
+                Names::Hashed(name) => {
+                    let lines = self.by_key.entry(line.key.as_slice().into()).or_default();
+                    lines.push(self.hashed.len());
+                    self.hashed.push((at, name));
+                }
             }
             self.entries.push(Entry {
                 mark: line.mark,
@@ -222,13 +221,10 @@ impl KnownHosts {
         {
             return self.revoked(entry);
         }
-        if entries.iter().any(known) {
+        if entries.iter().any(known) || self.is_hashed_with(name, key) {
             return Verdict::Known;
         }
         let entries = of(&self.all(name));
-        if entries.iter().any(known) {
-            return Verdict::Known;
-        }
         // As in OpenSSH a key of a kind that was not seen before is no less of a change. A line of its kind says more.
         let others = || entries.iter().filter(|e| e.mark.is_none());
         let alike = others().find(|e| *e.algorithm == *bare_name(algorithm));
@@ -252,12 +248,25 @@ impl KnownHosts {
         self.files.get(entry.file).cloned().unwrap_or_default()
     }
 
-    fn of(&self, host: &str, port: u16) -> impl Iterator<Item = &Entry> {
-        let mut found = self.all(&line::name(host, port));
+    /// Whether a hashed line without a mark has this key for `name`.
+    fn is_hashed_with(&self, name: &str, key: &[u8]) -> bool {
+        let lines = self.by_key.get(key).into_iter().flatten();
+        lines
+            .filter_map(|place| self.hashed.get(*place))
+            .any(|(_, hashed)| hashed.is(name))
+    }
+
+    /// Entries for a host as `find` has them: of its port, or else those without one.
+    fn of(
+        &self,
+        host: &str,
+        port: u16,
+        find: fn(&Self, &str) -> Vec<usize>,
+    ) -> impl Iterator<Item = &Entry> {
+        let mut found = find(self, &line::name(host, port));
         if found.is_empty() && port != 22 {
-            found = self.all(&line::name(host, 22));
+            found = find(self, &line::name(host, 22));
         }
-        let found: Vec<usize> = found.to_vec();
         found.into_iter().filter_map(|i| self.entries.get(i))
     }
 
@@ -279,11 +288,8 @@ impl KnownHosts {
         found
     }
 
-    /// All entries for `name`, in the order of the files.
-    fn all(&self, name: &str) -> Arc<[usize]> {
-        if let Some(found) = self.found.lock().ok().and_then(|f| f.get(name).cloned()) {
-            return found;
-        }
+    /// All entries for `name`, in the order of the files. Tries every hashed line.
+    fn all(&self, name: &str) -> Vec<usize> {
         let mut found = self.near(name);
         let hashed = self.hashed.iter();
         found.extend(
@@ -293,15 +299,25 @@ impl KnownHosts {
         );
         found.sort_unstable();
         found.dedup();
-        let found: Arc<[usize]> = found.into();
-        if let Ok(mut all) = self.found.lock() {
-            if all.len() >= MAX_NAMES {
-                all.clear();
-            }
-            all.insert(name.to_owned(), found.clone());
-        }
         found
     }
+}
+
+/// The algorithms of the keys of entries without a mark, each once.
+fn names_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for entry in entries.filter(|e| e.mark.is_none()) {
+        let given: &[&str] = match &*entry.algorithm {
+            "ssh-rsa" => &["rsa-sha2-512", "rsa-sha2-256"],
+            other => &[other],
+        };
+        for name in given {
+            if !names.iter().any(|n| n == name) {
+                names.push((*name).to_owned());
+            }
+        }
+    }
+    names
 }
 
 /// The key in a line of a file, from 1: `ssh-ed25519 SHA256:...`. `None` when there is none, or none any more.

@@ -7,7 +7,9 @@ mod connect;
 mod host_key;
 pub mod known_hosts;
 mod link;
+mod listened;
 mod pool;
+mod preflight;
 
 pub use host_key::Scanned;
 pub(crate) use pool::Ssh;

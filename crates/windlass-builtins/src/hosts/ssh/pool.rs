@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,17 +16,18 @@ use windlass_model::ids::HostName;
 
 use super::auth::{self, KeyFiles, Let};
 use super::config::{HostConfig, SshConfig};
-use super::connect::{self, Known};
-use super::host_key::{self, HostKey, Look, Scanned};
+use super::connect::{self, Ask, Known};
+use super::host_key::{self, HostKey, Scanned};
 use super::known_hosts::KnownHosts;
 use super::link::{Link, Open, OverSsh};
+use super::listened::Listened;
 use crate::hosts::HostsOptions;
 use crate::hosts::transport::{Duplex, Transport};
 
 /// Hosts over hosts over hosts.
 const JUMPS: usize = 8;
 /// Hosts whose keys are looked at at once.
-const LOOKS: usize = 64;
+pub(super) const LOOKS: usize = 128;
 /// How long saying goodbye to all may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -41,7 +43,7 @@ pub(crate) struct Spec {
 
 /// Where a host is, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     /// As it was asked for. Two names of one machine may differ in ssh_config: in the keys that are accepted, and in those
     /// that let us in.
     asked: String,
@@ -86,7 +88,14 @@ struct Slot {
     failed: Option<Failed>,
 }
 
-type Slots = HashMap<Key, Arc<tokio::sync::Mutex<Slot>>>;
+/// Where a connection is kept.
+pub(super) struct Place {
+    slot: tokio::sync::Mutex<Slot>,
+    /// Whether the host has said anything since it was last tried. Of one behind others it is taken for granted.
+    pub(super) spoke: Arc<AtomicBool>,
+}
+
+type Places = HashMap<Key, Arc<Place>>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Ready = (Handle<HostKey>, Option<Arc<Link>>);
 
@@ -96,7 +105,7 @@ pub(crate) struct Ssh {
     options: HostsOptions,
     files: KeyFiles,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
-    slots: Mutex<Slots>,
+    places: Mutex<Places>,
     noted: Mutex<BTreeSet<String>>,
 }
 
@@ -108,7 +117,7 @@ impl Ssh {
             options,
             files: KeyFiles::default(),
             known: Mutex::default(),
-            slots: Mutex::default(),
+            places: Mutex::default(),
             noted: Mutex::default(),
         }
     }
@@ -119,13 +128,7 @@ impl Ssh {
         host: &HostName,
         user: Option<&str>,
     ) -> Result<Arc<dyn Transport>, HostError> {
-        let user = user.or(self.options.default_user.as_deref());
-        let spec = Spec {
-            host: host.as_str().to_owned(),
-            user: user.map(str::to_owned),
-            port: None,
-            jumps: None,
-        };
+        let spec = self.spec(host, user);
         let link = self.link(host, spec.clone(), Vec::new()).await?;
         Ok(Arc::new(OverSsh {
             host: host.clone(),
@@ -135,6 +138,17 @@ impl Ssh {
         }))
     }
 
+    /// How a host is asked for, by the name of a task and its user.
+    pub(super) fn spec(&self, host: &HostName, user: Option<&str>) -> Spec {
+        let user = user.or(self.options.default_user.as_deref());
+        Spec {
+            host: host.as_str().to_owned(),
+            user: user.map(str::to_owned),
+            port: None,
+            jumps: None,
+        }
+    }
+
     /// A connection besides the shared one.
     pub(crate) async fn another(
         &self,
@@ -142,35 +156,11 @@ impl Ssh {
         spec: &Spec,
     ) -> Result<Arc<Link>, HostError> {
         let (key, config) = self.resolve(host, spec).await?;
-        let (handle, through) = self.connect(host, &key, &config, Vec::new()).await?;
+        let spoke = Arc::default();
+        let (handle, through) = self
+            .connect(host, &key, &config, Vec::new(), &spoke)
+            .await?;
         Ok(Arc::new(Link::new(handle, through)))
-    }
-
-    /// Connects to all these: errors only where a key is not as it should be.
-    pub(crate) async fn check_keys(
-        self: &Arc<Self>,
-        hosts: &[HostName],
-    ) -> Vec<(HostName, HostError)> {
-        let mut remote: Vec<HostName> = hosts.to_vec();
-        remote.retain(|host| !host.is_local());
-        let reached: Vec<_> = futures_util::stream::iter(remote)
-            .map(|host| {
-                let ssh = self.clone();
-                async move {
-                    let reached = ssh.reach(&host, None).await;
-                    (host, reached.err())
-                }
-            })
-            .buffer_unordered(LOOKS)
-            .collect()
-            .await;
-        let mut wrong: Vec<_> = reached
-            .into_iter()
-            .filter_map(|(host, error)| Some((host, error?)))
-            .filter(|(_, error)| error.kind == HostErrorKind::HostKey)
-            .collect();
-        wrong.sort_by(|a, b| a.0.cmp(&b.0));
-        wrong
     }
 
     /// What ssh_config and known_hosts say that is not heeded.
@@ -204,9 +194,9 @@ impl Ssh {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        let slots: Vec<_> = self.lock_slots().drain().map(|(_, slot)| slot).collect();
-        let goodbyes = slots.iter().map(|slot| async {
-            if let Some(link) = slot.lock().await.link.take() {
+        let places: Vec<_> = self.lock_places().drain().map(|(_, place)| place).collect();
+        let goodbyes = places.iter().map(|place| async {
+            if let Some(link) = place.slot.lock().await.link.take() {
                 link.close().await;
             }
         });
@@ -238,24 +228,28 @@ impl Ssh {
             jumps: None,
         };
         let (key, config) = self.resolve(host, &spec).await?;
-        let (stream, _through) = self.stream(host, &key, &config, Vec::new()).await?;
         let known = self.known(host, &key, &config).await?;
         let limit = self.limit(&config);
-        let (handle, look) = tokio::time::timeout(
-            limit,
-            connect::shake_hands(host, &key.address(), &known, stream),
-        )
-        .await
-        .map_err(|_| silent(host, &key, limit))?;
-        match (look.seen(), handle) {
-            (Some(seen), handle) => {
-                if let Ok(handle) = handle {
-                    let _ = handle.disconnect(Disconnect::ByApplication, "", "").await;
+        let (mut ask, address) = (Ask::AtOnce, key.address());
+        loop {
+            let (stream, _through) = self.stream(host, &key, &config, Vec::new()).await?;
+            let shaking = connect::shake_hands(host, &address, &known, ask, stream);
+            let (handle, look) = tokio::time::timeout(limit, shaking)
+                .await
+                .map_err(|_| silent(host, &key, limit))?;
+            match (look.seen(), handle) {
+                (seen, _) if ask == Ask::AtOnce && known.has_another(seen.as_ref()) => {
+                    ask = Ask::Thoroughly;
                 }
-                Ok((key, known, seen))
+                (Some(seen), handle) => {
+                    if let Ok(handle) = handle {
+                        let _ = handle.disconnect(Disconnect::ByApplication, "", "").await;
+                    }
+                    return Ok((key, known, seen));
+                }
+                (None, Err(error)) => return Err(error),
+                (None, Ok(_)) => return Err(unreachable(host, "it showed no key")),
             }
-            (None, Err(error)) => Err(error),
-            (None, Ok(_)) => Err(unreachable(host, "it showed no key")),
         }
     }
 
@@ -273,8 +267,8 @@ impl Ssh {
                 return Err(unreachable(host, message));
             }
             let asked = Instant::now();
-            let slot = self.lock_slots().entry(key.clone()).or_default().clone();
-            let mut slot = slot.lock().await;
+            let place = self.place(&key);
+            let mut slot = place.slot.lock().await;
             if let Some(link) = slot.link.as_ref().filter(|l| !l.is_closed()) {
                 return Ok(link.clone());
             }
@@ -283,7 +277,7 @@ impl Ssh {
             }
             let mut trail = trail;
             trail.push(key.clone());
-            match self.connect(host, &key, &config, trail).await {
+            match self.connect(host, &key, &config, trail, &place.spoke).await {
                 Ok((handle, through)) => {
                     let link = Arc::new(Link::new(handle, through));
                     slot.link = Some(link.clone());
@@ -309,49 +303,64 @@ impl Ssh {
         key: &Key,
         config: &HostConfig,
         trail: Vec<Key>,
+        spoke: &Arc<AtomicBool>,
     ) -> Result<Ready, HostError> {
         let limit = self.limit(config);
         let begun = Instant::now();
-        let (stream, through) = self.stream(host, key, config, trail).await?;
-        let known = self.known(host, key, config).await?;
-        let connecting = async {
-            let (handle, _): (_, Look) =
-                connect::shake_hands(host, &key.address(), &known, stream).await;
-            let mut handle = handle?;
-            let options = &self.options;
-            let passphrase = options
-                .key_passphrase
-                .of(host)
-                .and_then(|secret| Some((secret.clone(), options.secrets.get(secret)?.clone())));
-            let agent = options.agent_socket.as_deref();
-            match auth::let_in(
-                &mut handle,
-                &key.user,
-                config,
-                agent,
-                &self.files,
-                passphrase,
-            )
-            .await
-            {
-                Let::In => Ok(handle),
-                Let::Out(tried) => Err(HostError::new(
-                    HostErrorKind::Denied,
-                    format!(
-                        "{host}: {} does not let {} in; tried: {}",
-                        key.address(),
-                        key.user,
-                        tried.join("; ")
-                    ),
-                )),
+        let mut ask = Ask::AtOnce;
+        loop {
+            spoke.store(!key.jumps.is_empty(), Ordering::Relaxed);
+            let (stream, through) = self.stream(host, key, config, trail.clone()).await?;
+            let stream = Box::new(Listened::new(stream, spoke.clone()));
+            let known = self.known(host, key, config).await?;
+            let connecting = async {
+                let (shaken, look) =
+                    connect::shake_hands(host, &key.address(), &known, ask, stream).await;
+                let was_refused = ask == Ask::AtOnce && shaken.is_err();
+                if was_refused && known.has_another(look.seen().as_ref()) {
+                    return Ok::<_, HostError>(None);
+                }
+                let mut handle = shaken?;
+                self.let_in(host, key, config, &mut handle).await?;
+                Ok(Some(handle))
+            };
+            // What it took to get a stream counts, but the login after a jump gets its fair part.
+            let left = limit.saturating_sub(begun.elapsed()).max(limit / 4);
+            let connected = tokio::time::timeout(left, connecting)
+                .await
+                .map_err(|_| silent(host, key, limit))??;
+            match connected {
+                Some(handle) => return Ok((handle, through)),
+                None => ask = Ask::Thoroughly,
             }
-        };
-        // What it took to get a stream counts, but the login after a jump gets its fair part.
-        let left = limit.saturating_sub(begun.elapsed()).max(limit / 4);
-        let handle = tokio::time::timeout(left, connecting)
-            .await
-            .map_err(|_| silent(host, key, limit))??;
-        Ok((handle, through))
+        }
+    }
+
+    async fn let_in(
+        &self,
+        host: &HostName,
+        key: &Key,
+        config: &HostConfig,
+        handle: &mut Handle<HostKey>,
+    ) -> Result<(), HostError> {
+        let options = &self.options;
+        let passphrase = options
+            .key_passphrase
+            .of(host)
+            .and_then(|secret| Some((secret.clone(), options.secrets.get(secret)?.clone())));
+        let agent = options.agent_socket.as_deref();
+        match auth::let_in(handle, &key.user, config, agent, &self.files, passphrase).await {
+            Let::In => Ok(()),
+            Let::Out(tried) => Err(HostError::new(
+                HostErrorKind::Denied,
+                format!(
+                    "{host}: {} does not let {} in; tried: {}",
+                    key.address(),
+                    key.user,
+                    tried.join("; ")
+                ),
+            )),
+        }
     }
 
     /// A stream to the host's port: direct, or through the last host to jump over.
@@ -395,12 +404,21 @@ impl Ssh {
         Ok((stream, Some(through)))
     }
 
-    async fn resolve(&self, host: &HostName, spec: &Spec) -> Result<(Key, HostConfig), HostError> {
-        let (config, name) = (self.config.clone(), spec.host.clone());
-        let resolved = tokio::task::spawn_blocking(move || config.resolve(&name))
-            .await
-            .map_err(|e| unreachable(host, e))?
-            .map_err(|e| unreachable(host, e))?;
+    pub(super) async fn resolve(
+        &self,
+        host: &HostName,
+        spec: &Spec,
+    ) -> Result<(Key, HostConfig), HostError> {
+        let resolved = match self.config.resolve_at_once(&spec.host) {
+            Some(resolved) => resolved,
+            None => {
+                let (config, name) = (self.config.clone(), spec.host.clone());
+                tokio::task::spawn_blocking(move || config.resolve(&name))
+                    .await
+                    .map_err(|e| unreachable(host, e))?
+            }
+        };
+        let resolved = resolved.map_err(|e| unreachable(host, e))?;
         self.noted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -470,8 +488,19 @@ impl Ssh {
             .unwrap_or(config.connect_timeout)
     }
 
-    fn lock_slots(&self) -> std::sync::MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn place(&self, key: &Key) -> Arc<Place> {
+        let mut places = self.lock_places();
+        let place = places.entry(key.clone()).or_insert_with(|| {
+            Arc::new(Place {
+                slot: tokio::sync::Mutex::default(),
+                spoke: Arc::default(),
+            })
+        });
+        place.clone()
+    }
+
+    fn lock_places(&self) -> std::sync::MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,6 +3,7 @@
 mod ahead;
 mod end;
 mod flight;
+mod forget;
 mod hold;
 mod past;
 mod perform;
@@ -55,6 +56,9 @@ pub(crate) async fn run(job: Arc<PreparedJob>, shared: Arc<Shared>, stops_at: u8
             run.panicked(why).await
         }
     };
+    if end == JobEnd::Succeeded {
+        run.forget().await;
+    }
     for (_, talk) in run.talks.drain() {
         talk.close().await;
     }

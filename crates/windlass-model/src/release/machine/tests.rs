@@ -235,7 +235,6 @@ fn a_lost_installer_leaves_the_unknown_until_it_is_settled() {
         Settled::Done,
         &Actor::manager(),
         LEASE + 2,
-        LEASE * 9,
     )
     .unwrap();
     assert_eq!(
@@ -248,6 +247,7 @@ fn a_lost_installer_leaves_the_unknown_until_it_is_settled() {
         &mut whole,
         &name("i1"),
         (&name("i1"), "a"),
+        1,
         verdict,
         LEASE + 2,
         LEASE,
@@ -255,6 +255,20 @@ fn a_lost_installer_leaves_the_unknown_until_it_is_settled() {
     .unwrap();
     assert!(effects.iter().any(|e| matches!(e, Effect::Lock { .. })));
     assert_eq!(whole.jobs[0].state, JobState::Queued);
+    // The same answer once more, when it was begun again and is unknown again.
+    begin(&mut whole, "i1", "i1", LEASE + 3).unwrap();
+    tick(&mut whole, 3 * LEASE);
+    let (id, who): (JobId, AgentName) = (name("i1"), name("i1"));
+    let late = probed(
+        &mut whole,
+        &id,
+        (&who, "a"),
+        1,
+        Verdict::NotBegun,
+        3 * LEASE,
+        LEASE,
+    );
+    assert_eq!(late, Err(Refusal::Superseded));
 }
 
 #[test]
@@ -289,6 +303,98 @@ fn waves_follow_each_other_and_stop_at_a_failure() {
         Some("web by i2: disk full")
     );
     assert_eq!(whole.jobs[2].state, JobState::Cancelled);
+}
+
+#[test]
+fn what_a_failed_install_left_is_known_by_its_journal_too() {
+    let mut whole = planned(&[("i1", 1)]);
+    begin(&mut whole, "i1", "i1", 0).unwrap();
+    tick(&mut whole, LEASE + 1);
+    let (id, who): (JobId, AgentName) = (name("i1"), name("i1"));
+    let verdict = Verdict::Failed {
+        why: "it does not start".into(),
+        rows: vec![InstalledRow {
+            host: "local".into(),
+            release: Some(name("p@1")),
+        }],
+    };
+    let effects = probed(&mut whole, &id, (&who, "a"), 1, verdict, LEASE + 2, LEASE).unwrap();
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::Installed { .. })),
+        "{effects:?}"
+    );
+    assert_eq!(whole.transaction.status(), Status::InstallFailed);
+}
+
+#[test]
+fn only_an_install_that_was_lost_goes_on() {
+    let goes_on = |whole: &mut Whole, epoch| {
+        let id: JobId = name("i1");
+        let verdict = Verdict::Running { epoch };
+        probed(
+            whole,
+            &id,
+            (&name("i1"), "a"),
+            epoch,
+            verdict,
+            LEASE + 2,
+            LEASE,
+        )
+        .is_ok()
+    };
+    let mut whole = planned(&[("i1", 1)]);
+    let epoch = begin(&mut whole, "i1", "i1", 0).unwrap();
+    let mut lost = whole.clone();
+    tick(&mut lost, LEASE + 1);
+    assert!(goes_on(&mut lost, epoch));
+    assert_eq!(lost.jobs[0].state, JobState::Started);
+    // It has ended; a poll that was sent before, and says that it is in hand, comes late.
+    let (id, who): (JobId, AgentName) = (name("i1"), name("i1"));
+    unknown(&mut whole, &id, (&who, "a"), epoch, "the link was lost", 1).unwrap();
+    assert!(!goes_on(&mut whole, epoch));
+    assert_eq!(whole.transaction.status(), Status::Unknown);
+}
+
+#[test]
+fn time_to_begin_begins_when_it_can_be_begun() {
+    const WITHIN: Micros = 100;
+    let mut whole = planned(&[("i1", 1), ("i2", 2)]);
+    assert_eq!(whole.jobs[0].deadline, Some(1_000_000_000));
+    let epoch = begin(&mut whole, "i1", "i1", 0).unwrap();
+    // The first wave takes longer than anybody may be away.
+    let now = 2_000_000_000;
+    let who: AgentName = name("i1");
+    installed(
+        &mut whole,
+        &who.as_str().parse().unwrap(),
+        (&who, "a"),
+        epoch,
+        Vec::new(),
+        now,
+    )
+    .unwrap();
+    allot(&mut whole, now, (WITHIN, WITHIN));
+    assert!(tick(&mut whole, now + WITHIN).is_empty(), "it has its time");
+    assert!(!tick(&mut whole, now + WITHIN + 1).is_empty());
+    assert_eq!(whole.transaction.status(), Status::InstallFailed);
+
+    // A build that was begun, and whose builder was lost long after its deadline, may be begun again.
+    let mut whole = building();
+    whole.jobs[0].deadline = Some(10);
+    begin(&mut whole, "b", "one", 0).unwrap();
+    let lost = LEASE + 1;
+    tick(&mut whole, lost);
+    allot(&mut whole, lost, (WITHIN, WITHIN));
+    assert!(tick(&mut whole, lost + 1).is_empty());
+    assert_eq!(whole.jobs[0].state, JobState::Queued);
+
+    // One that nobody began has no more time.
+    let (id, b) = (name("b"), name("b"));
+    lease(&mut whole, &id, (AgentKind::Builder, &b, ""), lost, LEASE).unwrap();
+    tick(&mut whole, lost + LEASE + 1);
+    assert_eq!(whole.transaction.status(), Status::BuildFailed);
 }
 
 #[test]
@@ -396,24 +502,30 @@ fn apply(whole: &mut Whole, act: &Act, now: &mut Micros) -> Changed {
             let verdict = match k {
                 0 => Verdict::NotBegun,
                 1 => Verdict::Done { rows: Vec::new() },
-                2 => Verdict::Failed { why: "no".into() },
+                2 => Verdict::Failed {
+                    why: "no".into(),
+                    rows: Vec::new(),
+                },
                 3 => Verdict::Running { epoch },
                 _ => Verdict::Unknown { why: "?".into() },
             };
-            probed(whole, &id, (&who, "a"), verdict, *now, LEASE)
+            probed(whole, &id, (&who, "a"), epoch, verdict, *now, LEASE)
         }
         Act::Settle(n, k) => {
             let (id, _) = job(n);
             let settled = [Settled::Done, Settled::Failed, Settled::Again][*k as usize];
-            settle(whole, &id, settled, &Actor::manager(), *now, *now + LEASE)
+            settle(whole, &id, settled, &Actor::manager(), *now)
         }
         Act::Plan => {
-            let jobs = [("i1", 1), ("i2", 1), ("i3", 2)].map(|(id, wave)| Planned {
-                id: name(id),
-                target: name("web"),
-                agent: name(id),
-                wave,
-            });
+            let jobs =
+                [("i1", 1, "web"), ("i2", 1, "db"), ("i3", 2, "web")].map(|(id, wave, target)| {
+                    Planned {
+                        id: name(id),
+                        target: name(target),
+                        agent: name(id),
+                        wave,
+                    }
+                });
             plan(whole, jobs.to_vec(), 0, *now + 4 * LEASE)
         }
     }
@@ -427,18 +539,17 @@ proptest! {
         let mut whole = building();
         let mut now = 0;
         let mut begun = std::collections::HashSet::new();
-        let mut locked = false;
+        let mut locked = std::collections::HashSet::new();
         for act in &acts {
             let before = whole.clone();
             match apply(&mut whole, act, &mut now) {
                 Err(_) => prop_assert_eq!(&whole, &before, "{:?}", act),
                 Ok(effects) => for effect in effects {
                     match effect {
-                        Effect::Lock { .. } => {
-                            prop_assert!(!locked);
-                            locked = true;
+                        Effect::Lock { target, .. } => {
+                            locked.insert(Some(target));
                         }
-                        Effect::Unlock => locked = false,
+                        Effect::Unlock => locked.clear(),
                         _ => {}
                     }
                 },
@@ -451,18 +562,20 @@ proptest! {
                 if was.state == JobState::Done {
                     prop_assert_eq!(job.state, JobState::Done);
                 }
-                prop_assert_eq!(job.lease_until.is_some(), job.state.is_held());
+                let has = job.lease_until.is_some();
+                prop_assert!(has == job.state.is_held() || job.state == JobState::Unknown);
             }
             let transaction = &whole.transaction;
             if transaction.phase.is_over() {
                 let open = whole.jobs.iter().find(|j| !j.state.is_settled() && j.state != JobState::Unknown);
                 prop_assert!(open.is_none(), "{:?}: {:?}", act, open);
-                prop_assert!(!locked);
+                prop_assert!(locked.is_empty());
                 let unknown = whole.jobs.iter().any(|j| j.state == JobState::Unknown);
                 prop_assert_eq!(unknown, transaction.end == Some(End::Unknown));
             }
-            let runs = |j: &Job| j.kind == AgentKind::Installer && j.state.is_held();
-            prop_assert!(locked || !whole.jobs.iter().any(runs), "{:?}: an install runs without its lock", act);
+            for job in whole.jobs.iter().filter(|j| j.kind == AgentKind::Installer && j.state.is_held()) {
+                prop_assert!(locked.contains(&job.target), "{:?}: {} runs without its lock", act, job.id);
+            }
         }
     }
 }

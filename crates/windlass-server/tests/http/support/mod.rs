@@ -69,7 +69,7 @@ impl Manager {
         let mut again = settings.clone();
         (setup.reloaded)(&mut again);
         let app = App::new(Parts {
-            store,
+            store: store.into(),
             directory: dir.path().to_owned(),
             blob_limit: 1 << 30,
             log_limit: 1 << 20,

@@ -3,6 +3,7 @@
 mod checks;
 mod clients;
 mod deploys;
+mod outage;
 mod recovery;
 mod services;
 mod stage;

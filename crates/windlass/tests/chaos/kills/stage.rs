@@ -12,6 +12,7 @@ use windlass_testkit::databases::{Kind, Server};
 use super::clients::call;
 use super::watcher::BULK;
 use super::witness::{Witness, is_up};
+use crate::http::ask;
 use crate::service::{Form, Service, until};
 use crate::world::{MANAGER, RECIPE, World};
 
@@ -77,7 +78,6 @@ impl Victim {
 
 /// All of it.
 pub(crate) struct Stage {
-    pub(crate) world: World,
     pub(crate) witness: Witness,
     manager: Service,
     builders: Vec<Service>,
@@ -85,6 +85,8 @@ pub(crate) struct Stage {
     database: Option<Server>,
     /// Who is down.
     down: Vec<Victim>,
+    /// The last to go: a test that fails shows what its services said.
+    pub(crate) world: World,
 }
 
 /// What a build does: it says so, and makes files that all hold the version. Some take a moment.
@@ -135,11 +137,28 @@ esac
 impl Stage {
     /// Everything, started.
     pub(crate) fn up(store: Store) -> Self {
+        let mut stage = Self::manager_alone(store);
+        let (world, witness) = (&stage.world, stage.world.path().join("witness"));
+        stage.builders = (1..=BUILDERS)
+            .map(|n| builder(world, &format!("b{n:02}"), &witness))
+            .collect();
+        fs::write(world.path().join("install.sh"), INSTALL).unwrap();
+        stage.installers = (1..=INSTALLERS)
+            .map(|n| installer(world, n, &witness))
+            .collect();
+        stage.builders.iter_mut().for_each(Service::start);
+        stage.installers.iter_mut().for_each(Service::start);
+        stage.world.registered(BUILDERS + INSTALLERS);
+        stage
+    }
+
+    /// A manager on a database, started.
+    pub(crate) fn manager_alone(store: Store) -> Self {
         let world = World::new(Form::Yaml);
         let witness = world.path().join("witness");
-        let mut database = store.server();
+        let database = store.server();
         let manager = world.manager();
-        if let Some(server) = &mut database {
+        if let Some(server) = &database {
             let klass = match store {
                 Store::MariaDb => "mysql",
                 _ => "postgresql",
@@ -152,26 +171,16 @@ impl Stage {
             manager.write("conf/url", &server.database("windlass").unwrap());
         }
         old_upload(&manager);
-        let builders = (1..=BUILDERS)
-            .map(|n| builder(&world, &format!("b{n:02}"), &witness))
-            .collect();
-        fs::write(world.path().join("install.sh"), INSTALL).unwrap();
-        let installers = (1..=INSTALLERS)
-            .map(|n| installer(&world, n, &witness))
-            .collect();
         let mut stage = Self {
             witness: Witness::new(witness),
             world,
             manager,
-            builders,
-            installers,
+            builders: Vec::new(),
+            installers: Vec::new(),
             database,
             down: Vec::new(),
         };
         stage.world.up(&mut stage.manager);
-        stage.builders.iter_mut().for_each(Service::start);
-        stage.installers.iter_mut().for_each(Service::start);
-        stage.world.registered(BUILDERS + INSTALLERS);
         stage
     }
 
@@ -262,6 +271,21 @@ impl Stage {
     pub(crate) fn answers(&self) -> bool {
         let asked = call(self.port(), "GET", "transactions?limit=1", &Value::Null);
         asked.is_some_and(|(status, _)| status == 200)
+    }
+
+    /// Whether the manager says that it and its database can be used.
+    pub(crate) fn is_ready(&self) -> bool {
+        ask(self.port(), "GET", "/readyz", "").is_some_and(|answer| answer.status == 200)
+    }
+
+    /// Kills the database.
+    pub(crate) fn kill_database(&mut self) {
+        self.kill(Victim::Database);
+    }
+
+    /// Starts it again.
+    pub(crate) fn start_database(&mut self) {
+        self.start(Victim::Database);
     }
 
     /// Waits until it does, and all agents have registered anew.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fstat, open, openat, stat};
 
 /// Lines of the bulky file of a release.
-pub(crate) const BULK: usize = 20_000;
+pub(crate) const BULK: usize = 8_000;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(15);
 
