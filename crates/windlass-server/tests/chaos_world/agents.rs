@@ -63,6 +63,7 @@ pub(crate) async fn start(world: &World, agent: usize, twin: bool) {
         agent,
         process: number,
         credential: None,
+        answer: crate::link::ANSWER,
     };
     let service = Agent {
         name: name(&plan.name),

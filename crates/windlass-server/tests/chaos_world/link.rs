@@ -20,8 +20,8 @@ use windlass_wire::connection::WireError;
 use crate::flaws::Flaw;
 use crate::world::World;
 
-/// How long a caller waits for an answer, as `windlass_wire::connection` does.
-const ANSWER: Duration = Duration::from_secs(30);
+/// How long a caller waits for an answer at most, as `windlass_wire::agent` does.
+pub(crate) const ANSWER: Duration = Duration::from_secs(30);
 /// How soon a caller notices that nobody is there.
 const NOTICED: Duration = Duration::from_millis(300);
 
@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) agent: usize,
     pub(crate) process: u64,
     pub(crate) credential: Option<String>,
+    /// How long a caller waits for an answer.
+    pub(crate) answer: Duration,
 }
 
 /// A call, as the manager does it; it may have to do it twice.
@@ -99,7 +101,7 @@ impl World {
             let _ = handled.await;
         });
         let handling = Handling(abort, fate.dropped);
-        let answer = timeout(ANSWER + wait, answered).await;
+        let answer = timeout(self.answer + wait, answered).await;
         drop(handling);
         let answer = match answer {
             Ok(Ok(answer)) => answer,
@@ -174,6 +176,13 @@ impl Manager for Link {
         let credential = credential.or_else(|| self.credential.clone());
         Arc::new(Self {
             credential,
+            ..self.clone()
+        })
+    }
+
+    fn with_lease(&self, lease: Duration) -> Arc<dyn Manager> {
+        Arc::new(Self {
+            answer: ANSWER.min(lease / 2),
             ..self.clone()
         })
     }
