@@ -483,12 +483,15 @@ pub fn unknown(
     }
     match job.state {
         JobState::Started => {}
+        // It was lost, and has ended there since.
+        JobState::Unknown if job.lease_until.is_some() => {}
         JobState::Unknown => return Ok(Vec::new()),
         _ => return Err(Refusal::Superseded),
     }
     settle_job(job, JobState::Unknown, Some(why.to_owned()));
     let detail = format!("{}: {why}", describe(job));
     let mut effects = vec![history(&agent(job.kind, name, address), "unknown", detail)];
+    effects.extend(reopen(whole, id)?);
     effects.extend(evaluate(whole, now));
     Ok(effects)
 }

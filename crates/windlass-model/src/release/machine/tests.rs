@@ -350,6 +350,22 @@ fn only_an_install_that_was_lost_goes_on() {
     tick(&mut lost, LEASE + 1);
     assert!(goes_on(&mut lost, epoch));
     assert_eq!(lost.jobs[0].state, JobState::Started);
+    // It was lost, and then its end is heard.
+    let mut late = whole.clone();
+    tick(&mut late, LEASE + 1);
+    let (id, who): (JobId, AgentName) = (name("i1"), name("i1"));
+    let ended = unknown(
+        &mut late,
+        &id,
+        (&who, "a"),
+        epoch,
+        "the link was lost",
+        LEASE + 2,
+    );
+    assert!(!ended.unwrap().is_empty());
+    let why = late.transaction.why.clone().unwrap();
+    assert_eq!(why, "web by i1: the link was lost");
+    assert!(!goes_on(&mut late, epoch));
     // It has ended; a poll that was sent before, and says that it is in hand, comes late.
     let (id, who): (JobId, AgentName) = (name("i1"), name("i1"));
     unknown(&mut whole, &id, (&who, "a"), epoch, "the link was lost", 1).unwrap();
