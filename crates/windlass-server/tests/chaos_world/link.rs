@@ -65,11 +65,11 @@ impl Drop for Handling {
 }
 
 impl World {
-    /// Calls the manager for somebody. `wait`: how much longer than usual it may take.
+    /// Calls the manager for somebody, who waits that long for an answer.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         party: usize,
-        wait: Duration,
+        patience: Duration,
         call: Do<T>,
     ) -> Result<T, WireError> {
         let fate = self.fate_of_call(party);
@@ -101,7 +101,7 @@ impl World {
             let _ = handled.await;
         });
         let handling = Handling(abort, fate.dropped);
-        let answer = timeout(self.answer + wait, answered).await;
+        let answer = timeout(patience, answered).await;
         drop(handling);
         let answer = match answer {
             Ok(Ok(answer)) => answer,
@@ -118,7 +118,7 @@ impl World {
 }
 
 impl Link {
-    /// Calls the manager as the agent that this is.
+    /// Calls the manager as the agent that this is. `wait`: how much longer than usual it may take.
     async fn call<T, F>(&self, wait: Duration, call: F) -> Result<T, WireError>
     where
         T: Send + 'static,
@@ -136,7 +136,7 @@ impl Link {
                 call(app, login).await
             })
         });
-        let answer = self.world.call(self.agent, wait, call).await;
+        let answer = self.world.call(self.agent, self.answer + wait, call).await;
         if !self.world.is_alive(self.process) {
             return std::future::pending().await;
         }
@@ -200,7 +200,7 @@ impl Manager for Link {
                     .await
             })
         });
-        let mut registered = self.world.call(self.agent, Duration::ZERO, call).await?;
+        let mut registered = self.world.call(self.agent, self.answer, call).await?;
         let drift = self.world.0.plan.agents[self.agent].drift;
         registered.lease_seconds = (registered.lease_seconds * drift as u32 / 100).max(1);
         self.world

@@ -11,7 +11,7 @@ use windlass_server::app::{App, Requester};
 use windlass_server::auth::Identity;
 use windlass_wire::connection::WireError;
 
-use crate::link::Do;
+use crate::link::{ANSWER, Do};
 use crate::plan::{Say, Wish};
 use crate::world::{CLIENT, World, name};
 
@@ -67,7 +67,7 @@ pub(crate) async fn ask(world: World, number: u64, wish: Wish, tries: u64) {
         })
     });
     for _ in 0..tries {
-        let answer = world.call(CLIENT, Duration::ZERO, call.clone()).await;
+        let answer = world.call(CLIENT, ANSWER, call.clone()).await;
         world.tell(|| format!("request {number}, {wish:?}: {answer:?}"));
         match answer {
             Ok(id) => {
@@ -107,7 +107,7 @@ pub(crate) async fn cancel(world: World, number: u64) {
             app.cancel(who, &id).await.map(drop)
         })
     });
-    let answer = world.call(CLIENT, Duration::ZERO, call).await;
+    let answer = world.call(CLIENT, ANSWER, call).await;
     world.tell(|| format!("{id} is taken back: {answer:?}"));
     if answer.is_ok() {
         world.data(|data, _| {
@@ -185,7 +185,7 @@ pub(crate) async fn settle(world: World, say: Say) -> usize {
                 app.settle(who, &id, &job, settled).await.map(drop)
             })
         });
-        let answer = world.call(CLIENT, Duration::ZERO, call).await;
+        let answer = world.call(CLIENT, ANSWER, call).await;
         world.tell(|| format!("{job} is settled as {settled:?}: {answer:?}"));
     }
     count
@@ -193,7 +193,7 @@ pub(crate) async fn settle(world: World, say: Say) -> usize {
 
 /// An operator does something to the whole.
 async fn manage(world: &World, what: &str, call: Do<()>) -> Result<(), WireError> {
-    let answer = world.call(CLIENT, Duration::ZERO, call).await;
+    let answer = world.call(CLIENT, ANSWER, call).await;
     world.tell(|| format!("{what}: {answer:?}"));
     answer
 }
