@@ -29,18 +29,10 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A directory of this process for what is read from files: in memory, where there is such a place.
+/// A directory of this process for what is read from files. `run` says where, and removes it.
 fn scratch() -> &'static Path {
     static PLACE: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let place = PLACE.get_or_init(|| {
-        let memory = Path::new("/dev/shm");
-        let begin = tempfile::Builder::new().prefix("windlass-fuzz-").to_owned();
-        let made = match memory.is_dir() {
-            true => begin.tempdir_in(memory),
-            false => begin.tempdir(),
-        };
-        made.expect("a directory for files")
-    });
+    let place = PLACE.get_or_init(|| tempfile::tempdir().expect("a directory for files"));
     place.path()
 }
 
