@@ -44,7 +44,9 @@ fn the_host_was_given_what_show_prints() {
         let is_receipt =
             matches!(&step, Done::Run(script) if script.contains(".windlass/receipts/shop' && cd"));
         let is_own = matches!(&step, Done::Run(script)
-            if script.contains(": windlass-lock ") || script.starts_with(": windlass-keep "));
+            if script.contains(": windlass-lock ")
+                || script.starts_with(": windlass-keep ")
+                || script.starts_with(": windlass-forget "));
         let is_again = done.last() == Some(&step);
         // locks and what is kept are the engine's own; the receipt's contents are known at the end only; a check is asked until it passes
         if !is_receipt && !is_own && !is_again {

@@ -68,6 +68,15 @@ fn dirs_below(root: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// Stops the swapping when it is dropped.
+struct Stopped<'a>(&'a AtomicBool);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Swaps, whether it was unpacked, what changed outside.
 fn try_one(m: &Machine, numbers: &mut Numbers) -> (u64, bool, Vec<String>) {
     fs::remove_dir_all(m.dir()).unwrap();
@@ -86,11 +95,13 @@ fn try_one(m: &Machine, numbers: &mut Numbers) -> (u64, bool, Vec<String>) {
     let before = look();
     let (swaps, outcome) = std::thread::scope(|scope| {
         let racer = scope.spawn(|| swap(&to, &outside, numbers, &stop));
-        let verdict = m.verdict(
+        // dropped also when this thread panics: the scope waits for the other one
+        let stopped = Stopped(&stop);
+        let verdict = m.end_of(
             "unpack",
             json!({"source": m.at("in.tar"), "destination": m.at("site/to")}),
         );
-        stop.store(true, Ordering::Relaxed);
+        drop(stopped);
         (racer.join().unwrap(), verdict.outcome)
     });
     let is_unpacked = match outcome {

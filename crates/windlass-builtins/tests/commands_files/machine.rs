@@ -201,8 +201,16 @@ impl Machine {
         }
     }
 
-    /// Initializes a command and does all of its steps.
+    /// Initializes a command and does all of its steps; nothing temporary may be left.
     pub fn verdict(&self, name: &str, args: Value) -> Verdict {
+        let verdict = self.end_of(name, args);
+        let left = self.tree("").join("\n");
+        assert!(!left.contains(".windlass."), "{name} left: {left}");
+        verdict
+    }
+
+    /// The same while others change what is there.
+    pub fn end_of(&self, name: &str, args: Value) -> Verdict {
         let command = self
             .initialize(name, &args)
             .unwrap_or_else(|e| panic!("{name} {args}: {e}"));
@@ -210,11 +218,7 @@ impl Machine {
         let mut seen = Vec::new();
         for _ in 0..10 {
             match command.turn(&facts, &seen) {
-                Turn::End(verdict) => {
-                    let left = self.tree("").join("\n");
-                    assert!(!left.contains(".windlass."), "{name} left: {left}");
-                    return verdict;
-                }
+                Turn::End(verdict) => return verdict,
                 Turn::Do(steps) | Turn::Last(steps) => self.perform(&steps, &mut seen),
                 turn => panic!("{turn:?}"),
             }

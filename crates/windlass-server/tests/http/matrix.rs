@@ -252,7 +252,7 @@ impl Scene {
             Endpoint::Finish => {
                 json!({"epoch": epoch, "outcome": {"outcome": "failed", "why": "no", "rows": []}})
             }
-            Endpoint::Probe => json!({"verdict": {"verdict": "not_begun"}}),
+            Endpoint::Probe => json!({"epoch": epoch, "verdict": {"verdict": "not_begun"}}),
             _ => Json::Null,
         };
         serde_json::to_vec(&json).unwrap()

@@ -151,7 +151,7 @@ fn full_deploy_is_told(small: &Small, ran: &Ran, version: &str, is_all_full: boo
         "cannot write in",
         "I/O error",
         "not what was sent",
-        "free on the disk",
+        "than the disk has room for",
     ];
     assert!(why.iter().any(|why| said.contains(why)), "{said}");
     if is_all_full {

@@ -199,7 +199,7 @@ fn a_full_disk_fails_one_install_and_leaves_what_was_there() {
     assert_eq!(world.ended(&id), "INSTALL_FAILED", "{}", world.story(&id));
     let why = world.get(&format!("transactions/{id}"))["why"].to_string();
     assert!(
-        why.contains("i01") && why.contains("No space left"),
+        why.contains("i01") && why.contains("than the disk has room for"),
         "{why}"
     );
     assert_eq!(

@@ -49,13 +49,13 @@ format_of() {
 bound() {
   size=$(wc -c <"$archive") || exit 1
   free=$(df -Pk "$temp" 2>/dev/null | awk 'NR == 2 { print $4 }')
-  most=$(awk -v size="$size" -v free="${free:-none}" 'BEGIN {
-    most = size * 100
-    if (most < 67108864) most = 67108864
-    if (free != "none" && most > free * 512) most = free * 512
-    printf "%.0f", most
-  }') || exit 1
-  much="more than $most bytes, which is a hundred times its size (64 MiB of a small one) or half of what is free on the disk"
+  most=$(awk -v size="$size" 'BEGIN { most = size * 100; printf "%.0f", most < 67108864 ? 67108864 : most }') || exit 1
+  much="more than $most bytes, a hundred times its size (64 MiB of a small one)"
+  half=$(awk -v free="${free:-none}" -v most="$most" 'BEGIN { if (free != "none" && most > free * 512) printf "%.0f", free * 512 }')
+  if [ -n "$half" ]; then
+    most=$half
+    much="more than the disk has room for: $most bytes, half of what is free"
+  fi
 }
 # within BYTES PROGRAM...: no file that it writes becomes larger, or not much. (Some shells count in kilobytes: then twice as large.)
 within() {
