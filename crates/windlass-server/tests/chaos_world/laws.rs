@@ -9,6 +9,9 @@ use windlass_model::release::{
 };
 use windlass_store::Release;
 
+/// Which transaction has which target.
+type Locks = BTreeMap<(Environment, TargetName), TransactionId>;
+
 /// A law that did not hold.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Broken {
@@ -131,10 +134,7 @@ impl Laws {
         &mut self,
         (before, after): (&Whole, &Whole),
         effects: &[Effect],
-        (locks, releases): (
-            &BTreeMap<(Environment, TargetName), TransactionId>,
-            &BTreeMap<ReleaseId, Release>,
-        ),
+        (locks, releases): (&Locks, &BTreeMap<ReleaseId, Release>),
         now: Micros,
     ) {
         self.count("changes");
