@@ -79,6 +79,7 @@ impl Guard {
                 (self.log)(Level::Warning, &message);
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(LOOK) => {}
                 () = work.interrupt.reached(1) => return Err("it was stopped".into()),
             }
