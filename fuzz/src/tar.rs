@@ -90,7 +90,7 @@ fn program(root: &Path) -> &'static str {
             task: &task,
             id: TaskId::new(1, 1, 1),
             source: Some(&source),
-            place: "task 1.1",
+            place: &"task 1.1",
             path: "stages[0].tasks[0]",
             base: root,
             pinned: &Default::default(),
