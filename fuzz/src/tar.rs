@@ -91,7 +91,7 @@ fn program(root: &Path) -> &'static str {
             id: TaskId::new(1, 1, 1),
             source: Some(&source),
             place: &"task 1.1",
-            path: "stages[0].tasks[0]",
+            path: &"stages[0].tasks[0]",
             base: root,
             pinned: &Default::default(),
         };
