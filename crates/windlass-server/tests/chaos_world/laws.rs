@@ -9,6 +9,8 @@ use windlass_model::release::{
 };
 use windlass_store::Release;
 
+use crate::world::LEASE;
+
 /// Which transaction has which target.
 type Locks = BTreeMap<(Environment, TargetName), TransactionId>;
 
@@ -56,13 +58,18 @@ pub(crate) struct Laws {
     highest: BTreeMap<Spot, u64>,
     /// Jobs that the operator wanted done again, whatever had come of them.
     pub(crate) again: BTreeSet<JobId>,
-    /// Since when a job could be begun.
-    since: BTreeMap<JobId, Micros>,
+    /// Since when a job could be begun: by the store's clock, and without its jumps.
+    since: BTreeMap<JobId, (Micros, Micros)>,
+    /// By how much the store's clock has jumped.
+    pub(crate) jump: Micros,
     requests: BTreeMap<String, TransactionId>,
     owed: BTreeSet<TransactionId>,
     /// What happened how often, for the report.
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
+
+/// A jump of the store's clock that counts as none: a quarter of a lease.
+const UNNOTICED: Micros = LEASE as Micros * 1_000_000 / 4;
 
 /// Whether a change is the operator's.
 fn is_operators(effects: &[Effect]) -> bool {
@@ -122,7 +129,9 @@ impl Laws {
                 }
             };
             if matches!(job.state, JobState::Queued | JobState::Leased) && in_turn {
-                self.since.entry(job.id.clone()).or_insert(now);
+                self.since
+                    .entry(job.id.clone())
+                    .or_insert((now, now - self.jump));
             } else if !job.state.is_settled() {
                 self.since.remove(&job.id);
             }
@@ -272,14 +281,14 @@ impl Laws {
                     AgentKind::Builder => self.patience.0,
                     AgentKind::Installer => self.patience.1,
                 };
-                let since = self.since.get(&is.id).copied().unwrap_or(now);
+                let steady = now - self.jump;
+                let since = self.since.get(&is.id).copied();
+                let (set, unset) = since.unwrap_or((now, steady));
+                // A jump that is not noticed is one of less than this.
+                let waited = (now - set).max(steady - unset) + UNNOTICED;
                 let law = "a deadline begins when it can be met";
-                self.holds(!late || now - since >= patience, law, || {
-                    format!(
-                        "{}: {} ms after it could be begun",
-                        is.id,
-                        (now - since) / 1000
-                    )
+                self.holds(!late || waited >= patience, law, || {
+                    format!("{}: {} ms after it could be begun", is.id, waited / 1000)
                 });
             }
             _ => {}

@@ -36,6 +36,8 @@ use run::{Ran, run};
 /// Schedules that a sample has, and all.
 const SAMPLE: u64 = 200;
 const FULL: u64 = 10_000;
+/// Whose schedules the sample is.
+const SEED: u64 = 20_261_128;
 /// Schedules in which a flaw must be found.
 const FLAWED: u64 = 150;
 
@@ -103,7 +105,7 @@ fn cases(count: u64) -> Vec<u64> {
 
 #[test]
 fn world_keeps_its_laws() {
-    let trial = Trial::begin("world");
+    let trial = Trial::begin_with("world", SEED);
     let began = Instant::now();
     let cases = cases(trial.count(SAMPLE, FULL));
     let next = AtomicU64::new(0);
@@ -150,7 +152,7 @@ fn world_keeps_its_laws() {
 
 #[test]
 fn world_is_the_same_again_for_the_same_seed() {
-    let trial = Trial::begin("world again");
+    let trial = Trial::begin_with("world again", SEED);
     let below = folder();
     for case in 0..trial.count(8, 100) {
         let plan = Plan::new(trial.case(case));
@@ -169,7 +171,7 @@ fn world_is_the_same_again_for_the_same_seed() {
 
 #[test]
 fn world_notices_each_flaw() {
-    let trial = Trial::begin("world flaws");
+    let trial = Trial::begin_with("world flaws", SEED);
     let below = folder();
     let mut unseen = Vec::new();
     for (flaw, laws) in Flaw::ALL {

@@ -233,8 +233,10 @@ impl World {
 
     /// Reads or changes what the store has, at once.
     pub(crate) fn data<T>(&self, act: impl FnOnce(&mut Data, Micros) -> T) -> T {
-        let now = self.now();
-        act(&mut locked(&self.0.data), now)
+        let (now, jump) = (self.now(), self.state().jump);
+        let mut data = locked(&self.0.data);
+        data.laws.jump = jump;
+        act(&mut data, now)
     }
 
     pub(crate) fn folder(&self, agent: usize) -> PathBuf {
