@@ -17,7 +17,7 @@ use crate::store::Store;
 pub struct Registration {
     /// Its name, unique among those of its kind.
     pub name: AgentName,
-    /// What tells one process of the agent from the next; at most 255 bytes.
+    /// What tells one process of the agent from the next, which is greater as text; at most 255 bytes.
     pub incarnation: String,
     /// Jobs that it does at once.
     pub slots: u32,
@@ -25,6 +25,18 @@ pub struct Registration {
     pub advertisement: Advertisement,
     /// The hash of a new credential; none: it keeps the one that it has. At most 255 bytes.
     pub credential_hash: Option<String>,
+}
+
+impl Registration {
+    /// Whether it comes late: the agent that registered is a later process of the same one, which has the same credential.
+    pub fn is_older_than(&self, known: &AgentRecord) -> bool {
+        self.is_older(known.credential_hash.as_deref(), &known.incarnation)
+    }
+
+    fn is_older(&self, credential_hash: Option<&str>, incarnation: &str) -> bool {
+        let own = self.credential_hash.as_deref();
+        (own.is_none() || own == credential_hash) && self.incarnation.as_str() < incarnation
+    }
 }
 
 /// Whether an agent gets jobs.
@@ -95,8 +107,12 @@ const COLUMNS: &str =
     "id, kind, name, credential_hash, incarnation, slots, state, registered_at, seen_at";
 
 impl Store {
-    /// Writes down an agent, or what changed of it; whether it drains stays as it was. May be called again.
-    pub async fn register(&self, registration: Registration) -> Result<AgentRecord, StoreError> {
+    /// Writes down an agent, or what changed of it; whether it drains stays as it was. May be called again. None: a later process of
+    /// the agent registered already, and nothing changes.
+    pub async fn register(
+        &self,
+        registration: Registration,
+    ) -> Result<Option<AgentRecord>, StoreError> {
         self.database
             .write(registration, |registration, session| {
                 Box::pin(register(session, registration))
@@ -207,27 +223,31 @@ async fn remove(
     kind: AgentKind,
     name: &AgentName,
 ) -> Result<bool, StoreError> {
-    let Some(id) = lock(session, kind, name).await? else {
+    let Some(row) = lock(session, kind, name).await? else {
         return Ok(false);
     };
+    let id = row.text("id")?;
     let adverts = "DELETE FROM advert WHERE agent = ?";
     session.execute(adverts, values![&id]).await?;
     let agent = "DELETE FROM agent WHERE id = ?";
     Ok(session.execute(agent, values![&id]).await? > 0)
 }
 
-/// The id of an agent, whose row is ours then.
+/// An agent's own row, which is ours then.
 async fn lock(
     session: &mut Session,
     kind: AgentKind,
     name: &AgentName,
-) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT id FROM agent WHERE kind = ? AND name = ? {lock}";
-    let row = session.row(sql, values![kind.as_str(), name]).await?;
-    row.map(|row| row.text("id")).transpose()
+) -> Result<Option<Row>, StoreError> {
+    let sql =
+        "SELECT id, credential_hash, incarnation FROM agent WHERE kind = ? AND name = ? {lock}";
+    session.row(sql, values![kind.as_str(), name]).await
 }
 
-async fn register(session: &mut Session, new: &Registration) -> Result<AgentRecord, StoreError> {
+async fn register(
+    session: &mut Session,
+    new: &Registration,
+) -> Result<Option<AgentRecord>, StoreError> {
     let now = session.now().await?;
     let kind = new.advertisement.kind();
     let columns = [
@@ -252,9 +272,14 @@ async fn register(session: &mut Session, new: &Registration) -> Result<AgentReco
         now,
     ];
     session.execute(&sql, values).await?;
-    let Some(id) = lock(session, kind, &new.name).await? else {
+    let Some(row) = lock(session, kind, &new.name).await? else {
         return Err(StoreError::Busy(format!("{} is being removed", new.name)));
     };
+    let known = row.opt_text("credential_hash")?;
+    if new.is_older(known.as_deref(), &row.text("incarnation")?) {
+        return Ok(None);
+    }
+    let id = row.text("id")?;
     let sql = "UPDATE agent SET incarnation = ?, slots = ?, registered_at = ?, seen_at = ?, \
                credential_hash = COALESCE(?, credential_hash) WHERE id = ?";
     let values = values![
@@ -274,7 +299,8 @@ async fn register(session: &mut Session, new: &Registration) -> Result<AgentReco
         session.execute(&sql, values).await?;
     }
     let record = read(session, kind, &new.name).await?;
-    record.ok_or_else(|| StoreError::Corrupt(format!("agent {} has no row", new.name)))
+    let none = || StoreError::Corrupt(format!("agent {} has no row", new.name));
+    record.ok_or_else(none).map(Some)
 }
 
 /// An advertisement as rows: project, environment, target. An environment without targets has one of its own.

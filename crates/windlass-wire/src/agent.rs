@@ -38,7 +38,7 @@ pub struct Register {
     pub kind: AgentKind,
     /// Unique among agents of its kind.
     pub name: AgentName,
-    /// Differs each time that the agent is started.
+    /// Greater, as text, each time that the agent is started: a request of an earlier process that comes late is refused.
     pub incarnation: String,
     /// A one-time token, where the agent has no credential yet and the manager wants one.
     pub token: Option<String>,

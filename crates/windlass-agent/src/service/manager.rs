@@ -86,15 +86,26 @@ struct Loop {
 enum Over {
     /// It is to be made again.
     Again,
-    /// Another agent of this name took its place.
+    /// Another agent of this name took its place, or a later process of this one.
     Replaced(String),
+}
+
+/// Why it could not be registered.
+enum Unregistered {
+    /// A later process of this agent is.
+    Replaced(String),
+    /// For this reason; it is tried again.
+    For(String),
 }
 
 impl Loop {
     async fn run(&mut self) {
         loop {
-            let registered = self.register().await;
-            match self.poll(registered).await {
+            let over = match self.register().await {
+                Ok(registered) => self.poll(registered).await,
+                Err(over) => over,
+            };
+            match over {
                 Over::Again => {}
                 Over::Replaced(why) => {
                     let message =
@@ -118,7 +129,7 @@ impl Loop {
     }
 
     /// Registers; a manager that does not answer, or does not want it, is asked again for as long as it takes.
-    async fn register(&mut self) -> Registered {
+    async fn register(&mut self) -> Result<Registered, Over> {
         let mut pause = FIRST_PAUSE;
         let mut told = String::new();
         loop {
@@ -126,9 +137,10 @@ impl Loop {
                 Ok(registered) => {
                     let message = format!("registered with {}", self.url);
                     self.shared.log(Level::Info, &message);
-                    return registered;
+                    return Ok(registered);
                 }
-                Err(why) => {
+                Err(Unregistered::Replaced(why)) => return Err(Over::Replaced(why)),
+                Err(Unregistered::For(why)) => {
                     if why != told {
                         let message = format!("cannot register, and tries again: {why}");
                         self.shared.log(Level::Warning, &message);
@@ -141,12 +153,13 @@ impl Loop {
         }
     }
 
-    async fn try_register(&mut self) -> Result<Registered, String> {
+    async fn try_register(&mut self) -> Result<Registered, Unregistered> {
         let agent = &self.shared.agent;
         let kind = agent.advertisement.kind();
         // It is on the disk before the manager hears it: an answer that is lost loses nothing.
         let kept = credential::keep(&agent.directory, &self.url, kind, &agent.name);
-        let kept = kept.map_err(|e| format!("the credential for {}: {e}", self.url))?;
+        let kept =
+            kept.map_err(|e| Unregistered::For(format!("the credential for {}: {e}", self.url)))?;
         let register = Register {
             protocol: PROTOCOL,
             kind,
@@ -159,12 +172,19 @@ impl Loop {
         };
         let client = self.client.with_credential(Some(kept.clone()));
         let registered = client.register(&register).await;
-        let registered = registered.map_err(|e| e.to_string())?;
+        let registered = registered.map_err(|error| match error {
+            WireError::Superseded(why) => Unregistered::Replaced(why),
+            error => Unregistered::For(error.to_string()),
+        })?;
         let credential = match &registered.credential {
             Some(new) => {
                 let stored = credential::store(&agent.directory, &self.url, new);
-                stored
-                    .map_err(|e| format!("the credential for {} cannot be kept: {e}", self.url))?;
+                stored.map_err(|e| {
+                    Unregistered::For(format!(
+                        "the credential for {} cannot be kept: {e}",
+                        self.url
+                    ))
+                })?;
                 new.clone()
             }
             None => kept,

@@ -8,6 +8,7 @@ mod errand;
 mod log;
 mod manager;
 mod remote;
+mod starts;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -160,13 +161,12 @@ struct Shared {
 impl Agent {
     /// Serves until `stop` becomes true; then no more work is taken, what runs is stopped, and it ends.
     pub async fn serve(self, stop: watch::Receiver<bool>) -> Result<(), String> {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|e| format!("no random numbers: {e}"))?;
-        let incarnation = bytes.iter().map(|b| format!("{b:02x}")).collect();
         for folder in ["resources", "logs", "managers"] {
             let path = self.directory.join(folder);
             credential::private_folder(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         }
+        let incarnation = starts::begin(&self.directory)
+            .map_err(|e| format!("{}: {e}", self.directory.display()))?;
         (self.log)(
             Level::Info,
             &format!(

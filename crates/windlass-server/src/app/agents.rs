@@ -150,7 +150,13 @@ impl App {
             advertisement: register.advertisement.clone(),
             credential_hash,
         };
-        self.store().register(registration).await?;
+        if self.store().register(registration).await?.is_none() {
+            return Err(AppError::Superseded(format!(
+                "a later process of this {} registered already; if none does, as after its directory was restored from a copy, \
+                 say `windlass agents remove {who}`",
+                register.kind.as_str()
+            )));
+        }
         self.log(
             Level::Info,
             &format!(

@@ -76,7 +76,8 @@ pub trait Ledger: Send + Sync {
     async fn add_blob(&self, digest: &Digest, size: u64) -> Result<(), StoreError>;
     async fn blob(&self, digest: &Digest) -> Result<Option<u64>, StoreError>;
     async fn installed(&self, filter: &InstalledFilter) -> Result<Vec<Installed>, StoreError>;
-    async fn register(&self, registration: Registration) -> Result<AgentRecord, StoreError>;
+    async fn register(&self, registration: Registration)
+    -> Result<Option<AgentRecord>, StoreError>;
     async fn registrations(&self) -> Result<Vec<AgentRecord>, StoreError>;
     async fn agent(
         &self,
@@ -269,7 +270,10 @@ impl Ledger for Store {
         self.installed(filter).await
     }
 
-    async fn register(&self, registration: Registration) -> Result<AgentRecord, StoreError> {
+    async fn register(
+        &self,
+        registration: Registration,
+    ) -> Result<Option<AgentRecord>, StoreError> {
         self.register(registration).await
     }
 

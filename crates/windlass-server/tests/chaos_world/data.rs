@@ -313,10 +313,13 @@ impl Data {
         Ok(())
     }
 
-    pub(crate) fn register(&mut self, new: Registration, now: Micros) -> AgentRecord {
+    pub(crate) fn register(&mut self, new: Registration, now: Micros) -> Option<AgentRecord> {
         let kind = new.advertisement.kind();
         let key = (kind, new.name.clone());
         let known = self.agents.get(&key);
+        if known.is_some_and(|known| new.is_older_than(known)) {
+            return None;
+        }
         let record = AgentRecord {
             id: format!("{}-{}", kind.as_str(), new.name),
             kind,
@@ -332,7 +335,7 @@ impl Data {
             seen_at: now,
         };
         self.agents.insert(key, record.clone());
-        record
+        Some(record)
     }
 
     fn is_flawed(&self, flaw: Flaw) -> bool {

@@ -299,7 +299,10 @@ impl Ledger for Memory {
         }))
     }
 
-    async fn register(&self, registration: Registration) -> Result<AgentRecord, StoreError> {
+    async fn register(
+        &self,
+        registration: Registration,
+    ) -> Result<Option<AgentRecord>, StoreError> {
         let unheard = self.before().await?;
         let record = self
             .world

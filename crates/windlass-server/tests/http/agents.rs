@@ -93,18 +93,15 @@ async fn a_removed_agent_is_nobody() {
 #[tokio::test]
 async fn of_two_agents_of_one_name_the_older_is_told_at_once() {
     let manager = strict().await;
-    let joined = joined_by_token(&manager, register(Builder, "b1", "old")).await;
+    let joined = joined_by_token(&manager, register(Builder, "b1", "1")).await;
     let agent = manager.agent(joined.credential);
     let waits = tokio::spawn({
         let agent = agent.clone();
-        async move { agent.poll(&poll("old", 1, 30)).await }
+        async move { agent.poll(&poll("1", 1, 30)).await }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     let began = Instant::now();
-    agent
-        .register(&register(Builder, "b1", "new"))
-        .await
-        .unwrap();
+    agent.register(&register(Builder, "b1", "2")).await.unwrap();
     let told = waits.await.unwrap().unwrap_err();
     assert!(
         matches!(&told, WireError::Superseded(why) if why.contains("registered since")),
@@ -114,8 +111,17 @@ async fn of_two_agents_of_one_name_the_older_is_told_at_once() {
     manager
         .requested(json!({"project": "shop", "action": "build"}))
         .await;
-    assert!(agent.poll(&poll("old", 1, 0)).await.is_err());
-    given(&agent, "new").await;
+    assert!(agent.poll(&poll("1", 1, 0)).await.is_err());
+    given(&agent, "2").await;
+    // what the older one said before comes late, or again: it takes nothing from the newer one
+    let late = agent.register(&register(Builder, "b1", "1")).await;
+    let told = late.unwrap_err();
+    assert!(
+        matches!(&told, WireError::Superseded(why) if why.contains("a later process of this builder registered already")
+            && why.contains("`windlass agents remove builder b1`")),
+        "{told}"
+    );
+    assert!(agent.poll(&poll("2", 0, 0)).await.is_ok());
 }
 
 #[tokio::test]

@@ -26,8 +26,8 @@ pub(crate) async fn registrations_are_kept(place: Place) {
         ])),
         ..builder.clone()
     };
-    let first = store.register(builder.clone()).await.unwrap();
-    let other = store.register(installer.clone()).await.unwrap();
+    let first = store.register(builder.clone()).await.unwrap().unwrap();
+    let other = store.register(installer.clone()).await.unwrap().unwrap();
     assert_ne!(first.id, other.id);
     assert_eq!(first.advertisement, builder.advertisement);
     assert_eq!(other.advertisement, installer.advertisement);
@@ -50,7 +50,7 @@ pub(crate) async fn registrations_are_kept(place: Place) {
     let tasks: Vec<_> = (0..5)
         .map(|_| {
             let (store, fewer) = (store.clone(), fewer.clone());
-            tokio::spawn(async move { store.register(fewer).await.unwrap() })
+            tokio::spawn(async move { store.register(fewer).await.unwrap().unwrap() })
         })
         .collect();
     for task in tasks {
@@ -60,12 +60,28 @@ pub(crate) async fn registrations_are_kept(place: Place) {
         assert_eq!(record.credential_hash.as_deref(), Some("hash"));
         assert_eq!(record.state, AgentState::Draining);
     }
+    // an earlier process, whose request comes late, takes nothing from the later one
+    for credential_hash in [None, Some("hash".into())] {
+        let late = Registration {
+            credential_hash,
+            ..builder.clone()
+        };
+        assert_eq!(store.register(late).await.unwrap(), None);
+    }
     let before = store.agent(kind, &who).await.unwrap().unwrap().seen_at;
     tokio::time::sleep(Duration::from_millis(5)).await;
     let newest = store.agent(kind, &who).await.unwrap().unwrap().incarnation;
     assert!(!store.seen(kind, &who, "an older one").await.unwrap());
     assert!(store.seen(kind, &who, &newest).await.unwrap());
     assert!(store.agent(kind, &who).await.unwrap().unwrap().seen_at > before);
+    // who comes with another credential has begun anew, and counts from the beginning
+    let anew = Registration {
+        credential_hash: Some("another".into()),
+        ..builder.clone()
+    };
+    let record = store.register(anew).await.unwrap().unwrap();
+    assert_eq!(record.incarnation, "first");
+    let newest = record.incarnation;
     assert!(store.remove(kind, &who).await.unwrap());
     assert!(!store.remove(kind, &who).await.unwrap());
     assert!(!store.seen(kind, &who, &newest).await.unwrap());

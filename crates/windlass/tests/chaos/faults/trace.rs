@@ -228,9 +228,9 @@ pub(super) fn sites(out: &Path, pid: Option<u32>, base: &Path) -> BTreeMap<Site,
     sites
 }
 
-/// What lies only in the kernel cannot fail as a disk does.
+/// What lies only in the kernel cannot fail as a disk does. A service's own socket is what its signals come through.
 fn is_of_the_kernel(on: &str) -> bool {
-    on == "eventfd" || on == "null"
+    matches!(on, "eventfd" | "null" | "socketpair")
 }
 
 /// The file that an open descriptor leads to, if its name is the same each time.
@@ -262,7 +262,8 @@ fn on(arguments: &str) -> String {
     match inside.map_or("", |(inside, _)| inside) {
         "" => "nothing".into(),
         text if text.starts_with("TCP") => "tcp".into(),
-        text if text.starts_with("UNIX") || text.starts_with("socket") => "socket".into(),
+        text if text.starts_with("UNIX") => "socketpair".into(),
+        text if text.starts_with("socket") => "socket".into(),
         text if text.starts_with("pipe") => "pipe".into(),
         text if text.contains("eventfd") => "eventfd".into(),
         text if text.starts_with("/dev/null") => "null".into(),
