@@ -95,6 +95,12 @@ fn before(session: &Session, run: &RunId) -> Result<Vec<Event>, Ending> {
             events.push(event);
         }
     }
+    if view.run.is_none() && !process::is_alive(first) {
+        return Err(Ending::input(
+            format!("run {run} had not begun when Windlass ended: nothing was done"),
+            "deploy again",
+        ));
+    }
     let machine = view.by.rsplit_once('@').map_or("", |(_, machine)| machine);
     if machine != session.surroundings.machine {
         return Err(Ending::input(

@@ -165,7 +165,7 @@ impl RunView {
     }
 
     /// "succeeded", "failed", "unknown", "interrupted"; without a recorded end "running" or, when the process is
-    /// gone, "cut off".
+    /// gone, "cut off", and "not begun" where it went before it recorded the start.
     pub(crate) fn state(&self, is_alive: bool) -> &'static str {
         match self.end {
             Some(RunEnd::Succeeded) => "succeeded",
@@ -173,6 +173,7 @@ impl RunView {
             Some(RunEnd::Unknown) => "unknown",
             Some(RunEnd::Interrupted) => "interrupted",
             None if is_alive => "running",
+            None if self.run.is_none() => "not begun",
             None => "cut off",
         }
     }

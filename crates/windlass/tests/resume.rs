@@ -380,6 +380,34 @@ fn what_windlass_ended_is_settled_by_what_is_kept_though_the_run_failed() {
 }
 
 #[test]
+fn a_run_that_was_killed_before_its_start_was_recorded_had_not_begun() {
+    let place = Place::new();
+    killed(&place);
+    let path = journal(&place);
+    let text = fs::read_to_string(&path).unwrap();
+    let header = text.split_inclusive('\n').next().unwrap();
+    fs::write(&path, header).unwrap();
+    let run = shown(&place);
+    assert_eq!(
+        (&run["state"], &run["next"], &run["started"]),
+        (&json!("not begun"), &json!(null), &json!(null))
+    );
+    let told = place.windlass(&["runs", "show"]).expect(0).stdout;
+    assert!(
+        told.ends_with(": not begun: Windlass ended before it did anything; deploy again\n"),
+        "{told}"
+    );
+    let list = place.windlass(&["runs", "list"]).expect(0).stdout;
+    assert!(list.trim_end().ends_with("not begun"), "{list}");
+    let refused = place.windlass(&["deploy", "--resume", &run_id(&place)]);
+    let said = refused.expect(2).stderr;
+    assert!(
+        said.contains("had not begun when Windlass ended: nothing was done"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_torn_journal_is_mended() {
     let place = Place::new();
     killed(&place);

@@ -152,7 +152,7 @@ fn world_keeps_its_laws() {
 
 #[test]
 fn world_is_the_same_again_for_the_same_seed() {
-    let trial = Trial::begin_with("world again", SEED);
+    let trial = Trial::begin_with("world_is_the_same_again", SEED);
     let below = folder();
     for case in 0..trial.count(8, 100) {
         let plan = Plan::new(trial.case(case));
@@ -171,7 +171,7 @@ fn world_is_the_same_again_for_the_same_seed() {
 
 #[test]
 fn world_notices_each_flaw() {
-    let trial = Trial::begin_with("world flaws", SEED);
+    let trial = Trial::begin_with("world_notices_each_flaw", SEED);
     let below = folder();
     let mut unseen = Vec::new();
     for (flaw, laws) in Flaw::ALL {

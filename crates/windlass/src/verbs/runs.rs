@@ -22,6 +22,7 @@ use crate::program::Program;
 use crate::record;
 use crate::reporters::json::JsonLines;
 use crate::reporters::log::{Log, Verbosity};
+use crate::view::RunView;
 
 /// Shows what was run, when, and what came of it
 #[derive(Debug, Args)]
@@ -106,6 +107,12 @@ fn time(micros: i64) -> String {
         .to_string()
 }
 
+/// When a run was started; none: it did not get that far.
+fn instant(view: &RunView) -> Option<String> {
+    let at = Timestamp::from_microsecond(view.started).unwrap_or_default();
+    view.run.is_some().then(|| at.to_string())
+}
+
 fn list(state: &Path, as_json: bool) -> Result<(), Ending> {
     let mut rows = Vec::new();
     let mut text = String::new();
@@ -114,16 +121,17 @@ fn list(state: &Path, as_json: bool) -> Result<(), Ending> {
             continue;
         };
         let (view, state) = record::view_of(state, record);
-        let started = Timestamp::from_microsecond(view.started)
-            .unwrap_or_default()
-            .to_string();
-        let _ = writeln!(
-            text,
-            "{run}  {}  {state:<11}  {}  {}",
-            time(view.started),
-            view.by,
-            view.name
-        );
+        let started = instant(&view);
+        let _ = match view.run.is_some() {
+            true => writeln!(
+                text,
+                "{run}  {}  {state:<11}  {}  {}",
+                time(view.started),
+                view.by,
+                view.name
+            ),
+            false => writeln!(text, "{run}  {:<19}  {state}", "-"),
+        };
         rows.push(json!({
             "id": run.as_str(), "name": view.name, "started": started, "state": state, "by": view.by,
             "tasks": view.tasks, "failed": view.count("failed"), "owed": view.owed,

@@ -11,7 +11,7 @@ use windlass_model::ids::{HostName, RunId, TaskId};
 use windlass_model::outcome::Outcome;
 use windlass_model::tasklist::{self, Tasklist};
 
-use super::time;
+use super::{instant, time};
 use crate::ending::Ending;
 use crate::given::Given;
 use crate::output::{print, print_json};
@@ -142,16 +142,16 @@ impl Shown {
         let unknown = self.view.ended.values().filter_map(|t| {
             Some(json!({"id": t.task.id, "host": t.task.host, "why": self.why_unknown(t)?}))
         });
-        let instant = |micros: i64| {
+        let at = |micros: i64| {
             let at = Timestamp::from_microsecond(micros);
             at.unwrap_or_default().to_string()
         };
         let resumed = self.view.resumed.iter();
         let resumed: Vec<_> = resumed
-            .map(|(at, by)| json!({"at": instant(*at), "by": by}))
+            .map(|(when, by)| json!({"at": at(*when), "by": by}))
             .collect();
         json!({
-            "id": self.run.as_str(), "name": self.view.name, "started": instant(self.view.started),
+            "id": self.run.as_str(), "name": self.view.name, "started": instant(&self.view),
             "state": self.state, "by": self.view.by, "resumed": resumed, "owed": self.view.owed,
             "behind": self.view.behind(), "unknown": unknown.collect::<Vec<_>>(),
             "tasks": tasks.into_iter().chain(unbegun).collect::<Vec<_>>(), "next": self.next(),
@@ -160,6 +160,12 @@ impl Shown {
 
     fn text(&self) -> String {
         let view = &self.view;
+        if view.run.is_none() {
+            return format!(
+                "run {}: {}: Windlass ended before it did anything; deploy again\n",
+                self.run, self.state
+            );
+        }
         let mut text = format!(
             "run {}: {} ({}), by {}, {}\n",
             self.run,

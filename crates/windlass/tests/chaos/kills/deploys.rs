@@ -303,6 +303,7 @@ fn kill_one(shop: &Shop, version: &str, moment: Moment, tally: &mut Tally) {
     let (run, was_running) = killed(shop, version, moment);
     where_tells_the_truth(shop);
     match run {
+        Some(_) if shown(shop, "runs")["state"] == "not begun" => again(shop, version, tally),
         Some(run) if was_running && shown(shop, "runs")["state"] != "succeeded" => {
             tally.cut += 1;
             show_tells_the_truth(shop, version);
@@ -311,14 +312,16 @@ fn kill_one(shop: &Shop, version: &str, moment: Moment, tally: &mut Tally) {
             tally.recovery.add(begun.elapsed());
         }
         Some(_) => {}
-        None => {
-            tally.unbegun += 1;
-            // its lock, if it got that far, expires
-            let begun = Instant::now();
-            shop.with_release("deploy", version, &["--wait", "30"])
-                .expect(0);
-            tally.recovery.add(begun.elapsed());
-        }
+        None => again(shop, version, tally),
     }
     all_is_well(shop, version);
+}
+
+/// Deploys again what had not begun. Its lock, if it got that far, expires.
+fn again(shop: &Shop, version: &str, tally: &mut Tally) {
+    tally.unbegun += 1;
+    let begun = Instant::now();
+    shop.with_release("deploy", version, &["--wait", "30"])
+        .expect(0);
+    tally.recovery.add(begun.elapsed());
 }
