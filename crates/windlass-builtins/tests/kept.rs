@@ -246,7 +246,7 @@ async fn a_host_that_cannot_be_reached_again_leaves_it_unknown() {
         .await;
     let why = played.why(1);
     let place = format!(
-        "look at ~/.local/state/windlass/kept/{}/1.1.1-1.* ",
+        "look at ~/.local/state/windlass/kept/{}@testhost/1.1.1-1.* ",
         site.run
     );
     assert!(

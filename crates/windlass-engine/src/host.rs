@@ -11,6 +11,9 @@ use windlass_model::step::{As, Reply, Step};
 
 use crate::secrets::Secrets;
 
+/// The longest name of a host in the name of a directory, in bytes.
+const LONGEST_NAME: usize = 100;
+
 /// Gives links to hosts. One a run; shared by all jobs.
 #[async_trait]
 pub trait Hosts: Send + Sync {
@@ -69,6 +72,8 @@ pub struct Batch {
 pub struct Keep {
     /// The run.
     pub run: RunId,
+    /// The host, by the name that the task has for it: several may have one home.
+    pub host: HostName,
     /// The attempt, from 1.
     pub attempt: u32,
     /// Whose rights the task's steps have: it is kept in that user's home.
@@ -79,15 +84,38 @@ pub struct Keep {
 }
 
 impl Keep {
+    /// The directory of the run on this host: `RUN@HOST`, with every byte of the name that is no letter, digit, `.` or `-` written as
+    /// `_` and two hex digits, and long names cut.
+    pub fn directory(&self) -> String {
+        let mut name = String::new();
+        for byte in self.host.as_str().bytes() {
+            match byte {
+                b'.' | b'-' => name.push(char::from(byte)),
+                _ if byte.is_ascii_alphanumeric() => name.push(char::from(byte)),
+                _ => name.push_str(&format!("_{byte:02x}")),
+            }
+        }
+        if name.len() > LONGEST_NAME {
+            // FNV-1a: tells those apart that begin alike
+            let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+            for byte in name.bytes() {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+            name.truncate(LONGEST_NAME - 17);
+            name.push_str(&format!("_{hash:016x}"));
+        }
+        format!("{}@{name}", self.run)
+    }
+
     /// Where the host keeps it, for people: the beginning of its files' names, and where else to look.
     pub fn place(&self, task: TaskId) -> String {
         let home = match &self.user {
             As::Login => "~".to_owned(),
             As::Sudo(user) => format!("~{user}"),
         };
-        let (run, attempt) = (&self.run, self.attempt);
+        let (directory, attempt) = (self.directory(), self.attempt);
         format!(
-            "{home}/.local/state/windlass/kept/{run}/{task}-{attempt}.* (below /var/tmp/windlass-UID/kept for a user \
+            "{home}/.local/state/windlass/kept/{directory}/{task}-{attempt}.* (below /var/tmp/windlass-UID/kept for a user \
              without a home)"
         )
     }
@@ -210,5 +238,30 @@ impl From<HostError> for Failure {
             HostErrorKind::Lost => FailureKind::LinkLost,
         };
         Failure::new(kind, error.message)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_host_leaves_the_directory_of_what_is_kept() {
+        let directory = |host: &str| {
+            let keep = Keep {
+                run: RunId::new("run-1").unwrap(),
+                host: HostName::new(host),
+                attempt: 1,
+                user: As::Login,
+                from: 0,
+            };
+            keep.directory()
+        };
+        assert_eq!(directory("web-1.example"), "run-1@web-1.example");
+        assert_eq!(directory("../a b_$(x)"), "run-1@.._2fa_20b_5f_24_28x_29");
+        let long = |end: &str| directory(&format!("{}{end}", "ä".repeat(200)));
+        assert_ne!(long("1"), long("2"));
+        assert_eq!(long("1").len(), "run-1@".len() + LONGEST_NAME);
     }
 }

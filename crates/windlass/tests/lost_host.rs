@@ -101,7 +101,11 @@ impl Lost {
     /// What the host keeps was written before another boot.
     fn boot(&self) {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-        let kept = self.site.sshd.file("state/windlass/kept").join(self.run());
+        let kept = self
+            .site
+            .sshd
+            .file("state/windlass/kept")
+            .join(format!("{}@app1", self.run()));
         let files: Vec<PathBuf> = fs::read_dir(kept)
             .unwrap()
             .flatten()
@@ -201,7 +205,7 @@ fn a_host_that_is_out_of_reach_is_asked_when_it_is_back() {
     assert_eq!(status, Some(4), "{said}");
     assert!(said.contains("could not be asked again"), "{said}");
     let place = format!(
-        "look at ~/.local/state/windlass/kept/{}/1.1.1-1.* ",
+        "look at ~/.local/state/windlass/kept/{}@app1/1.1.1-1.* ",
         lost.run()
     );
     assert!(said.contains(&place), "{said}");

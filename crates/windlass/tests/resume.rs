@@ -96,7 +96,7 @@ fn killed_and_forgotten(place: &Place) {
     let kept = place
         .path()
         .join(".state/windlass/kept")
-        .join(run_id(place));
+        .join(format!("{}@local", run_id(place)));
     let files = || {
         fs::read_dir(&kept)
             .unwrap()
@@ -274,7 +274,7 @@ fn kept(place: &Place) -> PathBuf {
     place
         .path()
         .join(".state/windlass/kept")
-        .join(run_id(place))
+        .join(format!("{}@local", run_id(place)))
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn what_was_kept_and_is_gone_is_asked_for_and_nothing_is_done_twice() {
     let run = run_id(&place);
     for _ in 0..2 {
         let asked = place.windlass(&["deploy", "--resume", &run]).expect(4);
-        let place_of_it = format!("windlass/kept/{run}/1.1.1-1.");
+        let place_of_it = format!("windlass/kept/{run}@local/1.1.1-1.");
         for wanted in [
             "what its host kept of this run is gone",
             &place_of_it,

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use windlass_engine::host::{Heard, HostError, HostErrorKind};
 use windlass_model::event::Stream;
-use windlass_model::ids::RunId;
 use windlass_model::step::{As, Reply};
 
 use super::conversation::{Context, Order};
@@ -52,8 +51,8 @@ struct Shell {
     number: u64,
     nonce: String,
     writer: mpsc::Sender<String>,
-    /// The run that it can keep work of.
-    keeps: Option<RunId>,
+    /// The directory that it can keep work in.
+    keeps: Option<String>,
     out: Splitter,
     err: Splitter,
 }
@@ -326,7 +325,7 @@ impl Actor {
             };
             let count = programs.len();
             let kept = item.keep.as_ref().map(|(keep, from)| script::Kept {
-                run: (shell.keeps.as_ref() != Some(&keep.run)).then_some(keep.run.as_str()),
+                directory: Some(keep.directory()).filter(|of| shell.keeps.as_ref() != Some(of)),
                 fence: keep::Fence {
                     name: keep::name(keep, item.task),
                     from: *from,
@@ -338,7 +337,7 @@ impl Actor {
                 return;
             }
             if let Some((keep, _)) = &item.keep {
-                shell.keeps = Some(keep.run.clone());
+                shell.keeps = Some(keep.directory());
             }
             for item in self.queue.iter_mut().skip(from).take(count) {
                 item.written = true;

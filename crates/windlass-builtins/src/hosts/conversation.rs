@@ -187,7 +187,7 @@ impl Conversation for Talk {
     }
 
     fn keeper(&self, keep: &Keep, is_awaited: bool) -> Option<Step> {
-        let script = keep::make(keep.run.as_str(), is_awaited);
+        let script = keep::make(&keep.directory(), is_awaited);
         let user = keep.user.clone();
         Some(Step::Run(Run {
             user,
@@ -205,7 +205,7 @@ impl Conversation for Talk {
     }
 
     async fn forget(&mut self, keep: &Keep) -> Result<(), HostError> {
-        let script = keep::forget(keep.run.as_str());
+        let script = keep::forget(&keep.directory());
         let batch = Batch {
             task: TaskId::new(0, 0, 0),
             steps: vec![Step::Run(Run {

@@ -169,7 +169,7 @@ impl Item {
         };
         Some(format!(
             "\n[the rest is in kept/{}/{}.{number}.{end} there]\n",
-            keep.run,
+            keep.directory(),
             super::keep::name(keep, self.task)
         ))
     }

@@ -120,23 +120,18 @@ pub(crate) struct Program<'a> {
 }
 
 /// How a batch outlives the link.
-pub(crate) struct Kept<'a> {
-    /// The run, when this shell has kept nothing of it yet.
-    pub(crate) run: Option<&'a str>,
+pub(crate) struct Kept {
+    /// Where, when this shell has kept nothing there yet.
+    pub(crate) directory: Option<String>,
     /// The fence before the batch.
     pub(crate) fence: keep::Fence,
 }
 
 /// Programs one after the other, up to the first whose status is not wanted.
-pub(crate) fn batch(
-    nonce: &str,
-    go: Go,
-    kept: Option<&Kept<'_>>,
-    programs: &[Program<'_>],
-) -> String {
+pub(crate) fn batch(nonce: &str, go: Go, kept: Option<&Kept>, programs: &[Program<'_>]) -> String {
     let mut body = String::new();
-    if let Some(run) = kept.and_then(|kept| kept.run) {
-        body.push_str(&keep::functions(nonce, run));
+    if let Some(directory) = kept.and_then(|kept| kept.directory.as_ref()) {
+        body.push_str(&keep::functions(nonce, directory));
     }
     match go {
         Go::Always => body.push_str("w_go=1\n"),

@@ -118,6 +118,7 @@ pub(crate) fn remember(shared: &Shared, prepared: &Prepared) {
         let user = task.user.as_deref().or(shared.options.user.as_deref());
         let keep = Keep {
             run: shared.options.run.clone(),
+            host: task.host.clone(),
             attempt: 1,
             user: if task.use_sudo { As::root() } else { As::Login },
             from: 0,

@@ -184,7 +184,7 @@ fn what_is_cut_off_is_unknown_and_says_what_to_look_at() {
     );
     let why = why(run.outcome("1.1.2"));
     assert!(
-        why.contains("look at ~/.local/state/windlass/kept/run-1/1.1.2-1.* ("),
+        why.contains("look at ~/.local/state/windlass/kept/run-1@h1/1.1.2-1.* ("),
         "{why}"
     );
     assert_eq!(run.end(), RunEnd::Unknown);

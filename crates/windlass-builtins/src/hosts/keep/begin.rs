@@ -15,15 +15,15 @@ pub(crate) struct Fence {
 
 /// The program that makes a run's directory, if it is not there. `is_awaited`: it should be. That it cannot is found when
 /// something is to be begun.
-pub(crate) fn make(run: &str, is_awaited: bool) -> String {
+pub(crate) fn make(directory: &str, is_awaited: bool) -> String {
     let boot = if is_awaited { LOST } else { "$w_boot" };
     format!(
-        r#": windlass-keep {run}
-{PLACES}{PROCESSES}{SYNC}w_find "{run}" || {{
-if [ -n "$w_h" ] && ( umask 077; mkdir -p "$w_h/{run}" ) 2>/dev/null; then w_d=$w_h/{run}
+        r#": windlass-keep {directory}
+{PLACES}{PROCESSES}{SYNC}w_find "{directory}" || {{
+if [ -n "$w_h" ] && ( umask 077; mkdir -p "$w_h/{directory}" ) 2>/dev/null; then w_d=$w_h/{directory}
 else
 ( umask 077; mkdir "/var/tmp/windlass-$(id -u)" ) 2>/dev/null
-w_other && ( umask 077; mkdir -p "$w_o/{run}" ) 2>/dev/null && w_d=$w_o/{run}
+w_other && ( umask 077; mkdir -p "$w_o/{directory}" ) 2>/dev/null && w_d=$w_o/{directory}
 fi
 }}
 if [ -n "$w_d" ] && [ ! -e "$w_d/boot" ]; then
@@ -36,18 +36,18 @@ exit 0
 }
 
 /// What a shell must have before the first kept batch of `run`: `w_d` is the run's directory.
-pub(crate) fn functions(nonce: &str, run: &str) -> String {
+pub(crate) fn functions(nonce: &str, directory: &str) -> String {
     let refused = mark(nonce, "r $1");
     let fenced = mark(nonce, "f $1");
     let most = SHOWN + 1;
     format!(
-        r#"{PLACES}{PROCESSES}{SYNC}{NOW}w_find "{run}"
+        r#"{PLACES}{PROCESSES}{SYNC}{NOW}w_find "{directory}"
 [ -w "$w_d" ] || w_d=
 w_start "$w_g"; w_me="$w_g ${{w_t:--}}"
 w_start $$; w_me="$w_me $$ ${{w_t:--}} $w_boot"
 w_refuse() {{
 w_go=0
-echo "nothing can be kept in ${{w_d:-${{w_h:-a home directory}}/{run} or /var/tmp}}" >&2
+echo "nothing can be kept in ${{w_d:-${{w_h:-a home directory}}/{directory} or /var/tmp}}" >&2
 {refused}return 1
 }}
 w_begin() {{

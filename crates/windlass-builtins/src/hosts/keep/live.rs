@@ -67,14 +67,14 @@ pub(crate) async fn follow(
 }
 
 fn look(nonce: &str, keep: &Keep, name: &str, number: usize, out: usize, err: usize) -> String {
-    let run = keep.run.as_str();
+    let directory = keep.directory();
     let part = |end: &str, from: usize| {
         let most = READ.min(SHOWN.saturating_sub(from));
         let begin = from + 1;
         format!("[ ! -s \"$w_k.{end}\" ] || tail -c +{begin} \"$w_k.{end}\" | head -c {most}\n")
     };
     format!(
-        "{PLACES}w_find \"{run}\" || exit 0\n\
+        "{PLACES}w_find \"{directory}\" || exit 0\n\
          w_k=$w_d/{name}.{number}\n{}{}\n{}exit 0\n",
         part("out", out),
         script::word(nonce, "k err"),

@@ -1,7 +1,7 @@
 //! Work that outlives the link: begun at most once under its name, its output in files, its statuses recorded.
 //!
 //! A run has a directory on the host, of the user whose rights the work has:
-//! `${XDG_STATE_HOME:-~/.local/state}/windlass/kept/RUN/`, or `/var/tmp/windlass-UID/kept/RUN/` where there is no home
+//! `${XDG_STATE_HOME:-~/.local/state}/windlass/kept/RUN@HOST/`, or `/var/tmp/windlass-UID/kept/RUN@HOST/` where there is no home
 //! that can be written to; mode 0700. In it, for steps N counted from 0 over an attempt:
 //!
 //! | file | what it says |

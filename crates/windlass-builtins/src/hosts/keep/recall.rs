@@ -82,9 +82,9 @@ fn lost(door: &Door, what: &str) -> HostError {
 /// Whether a process lives is looked at before its status is: one that is dead by then has written all that it ever will.
 fn ask(nonce: &str, keep: &Keep, name: &str) -> String {
     let word = |words: &str| script::word(nonce, words);
-    let (run, from) = (keep.run.as_str(), keep.from);
+    let (directory, from) = (keep.directory(), keep.from);
     format!(
-        r#"{PLACES}{PROCESSES}w_find "{run}" || {{ {lost}; exit 0; }}
+        r#"{PLACES}{PROCESSES}w_find "{directory}" || {{ {lost}; exit 0; }}
 w_k=$w_d/{name} w_n={from}
 w_read() {{ {{ read -r w_c w_pg w_pgt w_p w_pt w_pb <"$w_k.$w_n.begun"; }} 2>/dev/null; }}
 w_lives() {{

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use windlass_engine::host::{Batch, Conversation, Heard, HostErrorKind, Keep, Kept};
 use windlass_model::event::Stream;
-use windlass_model::ids::{RunId, TaskId};
+use windlass_model::ids::{HostName, RunId, TaskId};
 use windlass_model::step::{As, Reply, Run, Step, Want};
 
 use crate::hosts::conversation::{Context, Groups, Talk};
@@ -15,6 +15,8 @@ use crate::hosts::shell::Door;
 use crate::hosts::{HostsOptions, hosts};
 
 const RUN: &str = "20261121-213500-4f2a9c";
+/// Of that run on that host.
+const DIRECTORY: &str = "20261121-213500-4f2a9c@h1";
 
 /// A machine with one shell.
 struct Machine {
@@ -66,7 +68,7 @@ impl Machine {
 
     /// A file of the run.
     fn file(&self, name: &str) -> PathBuf {
-        self.kept().join(RUN).join(name)
+        self.kept().join(DIRECTORY).join(name)
     }
 
     fn there(&self, name: &str) -> bool {
@@ -96,6 +98,7 @@ async fn wait_until(mut is_so: impl AsyncFnMut() -> bool) {
 fn keep() -> Keep {
     Keep {
         run: RunId::new(RUN).unwrap(),
+        host: HostName::new("h1"),
         attempt: 1,
         user: As::Login,
         from: 0,
@@ -488,7 +491,9 @@ async fn what_is_shown_is_bounded_and_may_be_binary() {
         let (heard, replies) = replies(&mut talk, 1).await;
         let shown = String::from_utf8_lossy(&printed(&heard, Stream::Stdout)).into_owned();
         assert!(
-            shown.ends_with("\n[the rest is in kept/20261121-213500-4f2a9c/1.1.1-1.0.out there]\n"),
+            shown.ends_with(
+                "\n[the rest is in kept/20261121-213500-4f2a9c@h1/1.1.1-1.0.out there]\n"
+            ),
             "{shell}"
         );
         assert!(shown.len() < 1024 * 1024 + 200, "{shell}");
@@ -567,8 +572,30 @@ async fn where_nothing_can_be_kept_nothing_is_begun() {
             "{shell}"
         );
         talk.forget(&keep()).await.unwrap();
-        assert!(!Path::new(&other).join("kept").join(RUN).exists());
+        assert!(!Path::new(&other).join("kept").join(DIRECTORY).exists());
         std::fs::remove_dir_all(&other).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn hosts_that_share_a_home_remove_only_what_is_their_own() {
+    for machine in machines() {
+        let shell = machine.shell;
+        let mut talk = machine.talk();
+        send(&mut talk, batch(1, vec![run("echo one")], false)).await;
+        replies(&mut talk, 1).await;
+        let other = Keep {
+            host: HostName::new("h2"),
+            ..keep()
+        };
+        machine.talk().forget(&other).await.unwrap();
+        let wanted = vec![ran(0, "one\n", "")];
+        assert_eq!(machine.recall(1, 0).await, Kept::Ended(wanted), "{shell}");
+        assert_eq!(
+            machine.talk().recall(&other, task(1)).await.unwrap(),
+            Kept::Nothing,
+            "{shell}"
+        );
     }
 }
 
@@ -610,7 +637,12 @@ async fn what_was_kept_and_is_gone_does_not_count_as_not_begun() {
         ready(&mut talk, true).await;
         assert_eq!(machine.recall(1, 0).await, Kept::NotBegun, "{shell}");
         let mode = std::os::unix::fs::PermissionsExt::mode(
-            &machine.kept().join(RUN).metadata().unwrap().permissions(),
+            &machine
+                .kept()
+                .join(DIRECTORY)
+                .metadata()
+                .unwrap()
+                .permissions(),
         );
         assert_eq!(mode & 0o777, 0o700, "{shell}");
     }
@@ -664,7 +696,7 @@ async fn a_sudo_users_work_is_kept_in_that_users_home() {
     )
     .await;
     let begun = PathBuf::from(format!(
-        "/root/.local/state/windlass/kept/{run_id}/1.1.1-1.0.begun"
+        "/root/.local/state/windlass/kept/{run_id}@h1/1.1.1-1.0.begun"
     ));
     wait_until(async || begun.metadata().is_ok_and(|m| m.len() > 0)).await;
     drop(first);

@@ -154,6 +154,7 @@ impl JobRun<'_> {
         };
         let keep = Keep {
             run: self.shared.options.run.clone(),
+            host: task.host.clone(),
             attempt,
             user: rights(task),
             from: 0,

@@ -57,6 +57,7 @@ impl JobRun<'_> {
             && may_be_kept(task, &flight.pending);
         is_kept.then(|| Keep {
             run: self.shared.options.run.clone(),
+            host: task.host.clone(),
             attempt: flight.attempt,
             user: rights(task),
             from: flight.kept,
@@ -75,6 +76,7 @@ impl JobRun<'_> {
         };
         let keep = Keep {
             run: self.shared.options.run.clone(),
+            host: target.0.clone(),
             attempt: 1,
             user: rights(first),
             from: 0,
