@@ -114,8 +114,10 @@ fn a_chain_costs_no_more_round_trips_than_its_first_task() {
     let place = Place::new();
     for more in [json!({}), json!({"safe_to_repeat": true})] {
         let (one, first) = chain(&place, &sshd, &proxy, 1, &more);
-        let (many, programs) = chain(&place, &sshd, &proxy, 60, &more);
-        // both may speak at once: a turn is counted then, though nobody waited. Who waits for each task makes sixty more.
+        // both may speak at once: a turn is counted then, though nobody waited. So the least of three counts; who waits for each
+        // task makes sixty more each time.
+        let tries = (0..3).map(|_| chain(&place, &sshd, &proxy, 60, &more));
+        let (many, programs) = tries.min().unwrap();
         assert!(
             many < one + 30,
             "{more}: {one} turns for a task, {many} for sixty"

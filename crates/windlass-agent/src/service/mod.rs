@@ -165,8 +165,8 @@ impl Agent {
             let path = self.directory.join(folder);
             credential::private_folder(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         }
-        let incarnation = starts::begin(&self.directory)
-            .map_err(|e| format!("{}: {e}", self.directory.display()))?;
+        let kept = self.directory.join("managers");
+        let incarnation = starts::begin(&kept).map_err(|e| format!("{}: {e}", kept.display()))?;
         (self.log)(
             Level::Info,
             &format!(

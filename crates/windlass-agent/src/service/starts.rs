@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Begins the next process of the agent that keeps its things there; gives its incarnation, which is greater as text than that of
+/// Begins the next process of the agent that keeps there what its managers know it by; gives its incarnation, which is greater as text than that of
 /// every process before. It is on the disk before anybody hears it.
 pub(super) fn begin(directory: &Path) -> io::Result<String> {
     let open = |name: &str| {
@@ -30,7 +30,7 @@ pub(super) fn begin(directory: &Path) -> io::Result<String> {
     let number = before.saturating_add(1);
     let mut file = open("starts.new")?;
     file.set_len(0)?;
-    writeln!(file, "{number}")?;
+    file.write_all(format!("{number}\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(directory.join("starts.new"), &path)?;
     fs::File::open(directory)?.sync_all()?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use windlass_engine::host::{Heard, HostError, HostErrorKind};
 use windlass_model::event::Stream;
 use windlass_model::step::{As, Reply};
@@ -17,7 +18,7 @@ use super::item::Item;
 use super::keep;
 use super::marker::{Mark, Piece, Splitter};
 use super::script::{self, Go};
-use super::shell::Opened;
+use super::shell::{ANSWER, NOISE, Opened};
 use super::transport::{Patience, Said, StartError};
 use super::work::{RunWork, Work};
 use super::{bundle, dial, http, put};
@@ -53,8 +54,53 @@ struct Shell {
     writer: mpsc::Sender<String>,
     /// The directory that it can keep work in.
     keeps: Option<String>,
+    /// What it has said until it has said hello on both streams.
+    greeting: Option<Greeting>,
     out: Splitter,
     err: Splitter,
+}
+
+/// What a shell says first.
+struct Greeting {
+    until: Instant,
+    /// Of the login shell, or of what is no shell.
+    noise: Vec<u8>,
+    /// Whether it said hello on standard output, and on standard error.
+    said: [bool; 2],
+}
+
+impl Default for Greeting {
+    fn default() -> Self {
+        Self {
+            until: Instant::now() + ANSWER,
+            noise: Vec::new(),
+            said: [false; 2],
+        }
+    }
+}
+
+impl Greeting {
+    /// Takes what comes before the hello, and that; gives the rest, and the process group.
+    fn take(&mut self, stream: Stream, pieces: Vec<Piece>) -> (Vec<Piece>, Option<i32>) {
+        let [out, err] = &mut self.said;
+        let said = match stream {
+            Stream::Stdout => out,
+            Stream::Stderr => err,
+        };
+        let (mut rest, mut found) = (Vec::new(), None);
+        for piece in pieces {
+            match piece {
+                piece if *said => rest.push(piece),
+                Piece::Mark(Mark::Hello(group)) => {
+                    *said = true;
+                    found = Some(group);
+                }
+                Piece::Bytes(bytes) if self.noise.len() < NOISE => self.noise.extend(bytes),
+                _ => {}
+            }
+        }
+        (rest, found)
+    }
 }
 
 /// See the module.
@@ -142,6 +188,7 @@ impl Actor {
             },
             Some((number, said)) = self.said.1.recv() => self.on_said(number, said).await?,
             Some((stream, bytes)) = next_of(&mut self.live) => self.on_live(stream, bytes).await?,
+            () = overdue(&self.shells) => return Err(self.cx.door.silent_shell().into()),
             () = heard.closed() => return Err(End::Quit),
         }
         Ok(())
@@ -213,24 +260,19 @@ impl Actor {
     /// Writes what can be written to the shell of `user` and listens.
     async fn run_programs(&mut self, user: &As) -> Result<(), End> {
         if !self.shells.contains_key(user) {
-            let mut opened = self.open(user).await?;
-            let cx = self.cx.clone();
-            let greeted = async move {
-                let group = cx.door.greet(&mut opened).await;
-                (opened, group)
-            };
-            let (opened, group) = self.meanwhile(greeted).await?;
-            self.take_in(user, opened, group?);
+            let opened = self.open(user).await?;
+            self.take_in(user, opened);
         }
         self.write_ahead(user);
         self.follow();
         self.listen().await
     }
 
-    fn take_in(&mut self, user: &As, opened: Opened, group: i32) {
+    /// Has a shell say hello. What it is to do follows at once: it says hello before it begins, and only then is it killed.
+    fn take_in(&mut self, user: &As, opened: Opened) {
         self.next += 1;
         let number = self.next;
-        self.cx.groups.add(number, user, group);
+        self.cx.groups.expect(number);
         let (writer, mut texts) = mpsc::channel::<String>(WRITES);
         let Opened {
             process,
@@ -239,6 +281,8 @@ impl Actor {
             err,
         } = opened;
         let (mut stdin, mut events) = (process.stdin, process.events);
+        // there is room in a queue that is new
+        let _ = writer.try_send(script::hello(&nonce));
         self.tasks.spawn(async move {
             while let Some(text) = texts.recv().await {
                 // a shell that is gone says so on the other side
@@ -265,6 +309,7 @@ impl Actor {
                 nonce,
                 writer,
                 keeps: None,
+                greeting: Some(Greeting::default()),
                 out,
                 err,
             },
@@ -519,6 +564,19 @@ impl Actor {
             }
         };
         let user = user.clone();
+        let pieces = match &mut shell.greeting {
+            Some(greeting) => {
+                let (pieces, group) = greeting.take(stream, pieces);
+                if greeting.said == [true; 2] {
+                    shell.greeting = None;
+                }
+                if let Some(group) = group {
+                    self.cx.groups.add(number, &user, group);
+                }
+                pieces
+            }
+            None => pieces,
+        };
         for piece in pieces {
             self.on_piece(&user, stream, piece).await?;
         }
@@ -526,8 +584,12 @@ impl Actor {
     }
 
     fn on_exit(&mut self, user: &As, status: Option<i32>) -> Result<(), End> {
-        if let Some(shell) = self.shells.remove(user) {
+        let shell = self.shells.remove(user);
+        if let Some(shell) = &shell {
             self.cx.groups.remove(shell.number);
+        }
+        if let Some(greeting) = shell.and_then(|shell| shell.greeting) {
+            return Err(self.cx.door.no_shell(status, &greeting.noise).into());
         }
         let host = self.cx.door.transport.host();
         let flying = self.queue.front().is_some_and(|item| item.written);
@@ -623,6 +685,15 @@ impl Actor {
 
     async fn say(&self, heard: Heard) -> Result<(), End> {
         self.heard.send(Ok(heard)).await.map_err(|_| End::Quit)
+    }
+}
+
+/// When a shell has not said hello in time; never, when all have.
+async fn overdue(shells: &HashMap<As, Shell>) {
+    let greetings = shells.values().filter_map(|shell| shell.greeting.as_ref());
+    match greetings.map(|greeting| greeting.until).min() {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

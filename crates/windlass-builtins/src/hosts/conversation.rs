@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use windlass_engine::host::{Batch, Conversation, Heard, HostError, HostErrorKind, Keep, Kept};
 use windlass_engine::secrets::Secrets;
@@ -48,32 +48,57 @@ pub(crate) struct Context {
 
 /// Process groups, each with whose rights it has.
 #[derive(Default)]
-pub(crate) struct Groups(Mutex<HashMap<u64, (As, i32)>>);
+pub(crate) struct Groups {
+    /// None: it has not been told yet.
+    all: Mutex<HashMap<u64, Option<(As, i32)>>>,
+    told: Notify,
+}
 
 impl Groups {
+    /// One is about to be told.
+    pub(crate) fn expect(&self, number: u64) {
+        self.lock().insert(number, None);
+    }
+
     /// Notes one.
     pub(crate) fn add(&self, number: u64, user: &As, group: i32) {
         // 0 and 1 would be ourselves and everything
         if group > 1 {
-            self.lock().insert(number, (user.clone(), group));
+            self.lock().insert(number, Some((user.clone(), group)));
+            self.told.notify_waiters();
+        } else {
+            self.remove(number);
         }
     }
 
     /// It ended.
     pub(crate) fn remove(&self, number: u64) {
         self.lock().remove(&number);
+        self.told.notify_waiters();
+    }
+
+    /// Waits until none is about to be told.
+    async fn all_told(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.told.notified());
+            told.as_mut().enable();
+            if self.lock().values().all(Option::is_some) {
+                return;
+            }
+            told.await;
+        }
     }
 
     fn by_user(&self) -> HashMap<As, Vec<i32>> {
         let mut users: HashMap<As, Vec<i32>> = HashMap::new();
-        for (user, group) in self.lock().values() {
+        for (user, group) in self.lock().values().flatten() {
             users.entry(user.clone()).or_default().push(*group);
         }
         users
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (As, i32)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Option<(As, i32)>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -221,9 +246,21 @@ impl Conversation for Talk {
     }
 
     async fn kill(&mut self) {
+        // what was sent may have begun: its group is known as soon as its shell says hello
+        if !self.actor.is_finished() {
+            let told = async {
+                tokio::select! {
+                    () = self.cx.groups.all_told() => {}
+                    _ = &mut self.actor => {}
+                }
+            };
+            let _ = tokio::time::timeout(GOODBYE, told).await;
+        }
         self.orders = None;
         self.actor.abort();
-        let _ = tokio::time::timeout(GOODBYE, &mut self.actor).await;
+        if !self.actor.is_finished() {
+            let _ = tokio::time::timeout(GOODBYE, &mut self.actor).await;
+        }
         let users = self.cx.groups.by_user();
         let kills = users
             .iter()

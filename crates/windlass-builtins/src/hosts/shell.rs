@@ -8,14 +8,14 @@ use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::SecretValue;
 use windlass_model::step::As;
 
-use super::marker::{Mark, Piece, Splitter};
+use super::marker::Splitter;
 use super::script;
 use super::transport::{Patience, Process, Said, StartError, Transport};
 
 /// How long a shell, or sudo, may take to answer.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER: Duration = Duration::from_secs(30);
 /// What is kept of the noise before the first answer.
-const NOISE: usize = 8 * 1024;
+pub(crate) const NOISE: usize = 8 * 1024;
 
 /// How shells are opened on one host.
 pub(crate) struct Door {
@@ -76,43 +76,6 @@ impl Door {
         Ok(opened)
     }
 
-    /// Has the shell say hello and gives its process group.
-    pub(crate) async fn greet(&self, opened: &mut Opened) -> Result<i32, HostError> {
-        let hello = script::hello(&opened.nonce);
-        let said = async {
-            // a shell that is gone already says why below
-            let _ = opened.process.stdin.write_all(hello.as_bytes()).await;
-            let _ = opened.process.stdin.flush().await;
-            let (mut group, mut both, mut noise) = (None, false, Vec::new());
-            loop {
-                let said = opened.process.events.recv().await;
-                let pieces = match said {
-                    Some(Said::Out(bytes)) => opened.out.feed(&bytes),
-                    Some(Said::Err(bytes)) => opened.err.feed(&bytes),
-                    Some(Said::Exit(status)) => return Err(self.no_shell(status, &noise)),
-                    None => return Err(self.no_shell(None, &noise)),
-                };
-                for piece in pieces {
-                    match piece {
-                        Piece::Mark(Mark::Hello(pid)) => {
-                            both = group.is_some();
-                            group = Some(pid);
-                        }
-                        Piece::Bytes(bytes) if noise.len() < NOISE => noise.extend(bytes),
-                        _ => {}
-                    }
-                }
-                if let Some(group) = group.filter(|_| both) {
-                    return Ok(group);
-                }
-            }
-        };
-        tokio::time::timeout(ANSWER, said).await.map_err(|_| {
-            let message = format!("sh did not answer within {} s", ANSWER.as_secs());
-            self.error(HostErrorKind::Shell, message)
-        })?
-    }
-
     /// Writes the password when, and only when, sudo asked for it, and waits until the shell behind it runs: what
     /// is sent before that would be taken for a password.
     async fn pass_sudo(&self, user: &str, opened: &mut Opened) -> Result<(), HostError> {
@@ -170,7 +133,8 @@ impl Door {
         )
     }
 
-    fn no_shell(&self, status: Option<i32>, noise: &[u8]) -> HostError {
+    /// Why there was no answer of the shell: it ended, after it printed this.
+    pub(crate) fn no_shell(&self, status: Option<i32>, noise: &[u8]) -> HostError {
         let text = String::from_utf8_lossy(noise);
         let said = text
             .lines()
@@ -196,6 +160,12 @@ impl Door {
                 )
             }
         }
+    }
+
+    /// It did not answer in time.
+    pub(crate) fn silent_shell(&self) -> HostError {
+        let message = format!("sh did not answer within {} s", ANSWER.as_secs());
+        self.error(HostErrorKind::Shell, message)
     }
 
     fn error(&self, kind: HostErrorKind, message: String) -> HostError {

@@ -406,20 +406,26 @@ impl<'a> Kit<'a> {
             log: self.log(),
         };
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(service.serve(stopped));
-        loop {
-            match orders.next().await {
-                Asked::Stop => break,
+        let mut serving = tokio::spawn(service.serve(stopped));
+        let served = loop {
+            let asked = tokio::select! {
+                asked = orders.next() => asked,
+                // it could not begin
+                served = &mut serving => break served,
+            };
+            match asked {
+                Asked::Stop => {
+                    self.speech
+                        .say(Level::Info, "stopping: what runs is stopped");
+                    stop.send_replace(true);
+                    break serving.await;
+                }
                 Asked::Reload => self.speech.say(
                     Level::Warning,
                     "an agent does not read its files again: stop it and start it",
                 ),
             }
-        }
-        self.speech
-            .say(Level::Info, "stopping: what runs is stopped");
-        stop.send_replace(true);
-        let served = serving.await;
+        };
         self.plugins.close().await;
         self.speech.say(Level::Info, "stopped");
         match served {

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 use windlass_testkit::sshd::is_root;
 
-use crate::service::{Form, Service};
+use crate::service::{Form, Service, until};
 use crate::sources;
 use crate::world::{RECIPE, World, page};
 
@@ -297,4 +297,18 @@ fn a_blob_that_does_not_match_is_not_installed() {
     assert!(world.matrix().is_empty());
     assert!(installers[0].list("install_base").is_empty());
     is_clean(&installers[0]);
+}
+
+#[test]
+fn an_agent_that_cannot_begin_ends_and_says_why() {
+    let world = World::new(Form::Yaml);
+    let mut builder = world.generate("builder", "builder");
+    builder.write("work/managers/starts", "many");
+    builder.start();
+    until("the builder ends", || (!builder.is_running()).then_some(()));
+    let said = builder.said();
+    assert!(
+        said.contains("work/managers/starts is no number: remove it") && !said.contains("panicked"),
+        "{said}"
+    );
 }

@@ -80,9 +80,11 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
     // nothing may hang: what does is killed, and counts as that
     let mut words = vec![
         "timeout".to_owned(),
+        // not strace, which is to write down the end
+        "--foreground".into(),
         "-s".into(),
         "KILL".into(),
-        "60".into(),
+        "30".into(),
     ];
     words.extend(trace::harming(&out, fault));
     let ran = trace::under(&words, &small.deploy(version)).output();
