@@ -103,7 +103,7 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
     }
     let run = small.runs().into_iter().find(|run| !runs.contains(run));
     let shown = run.as_ref().and_then(|run| small.shown(run));
-    let mut asked = 0;
+    let (mut asked, mut is_released) = (0, true);
     if ran.status == 0 {
         small.is_well(version);
         assert_eq!(shown.unwrap()["state"], "succeeded");
@@ -113,7 +113,7 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
             tells(&ran, fault, &harmed);
         }
         match (&run, &shown) {
-            (_, Some(shown)) if shown["state"] == "succeeded" => {}
+            (_, Some(shown)) if shown["state"] == "succeeded" => is_released = false,
             (Some(run), Some(shown)) if shown["state"] != "not begun" => {
                 assert_ne!(shown["state"], "running", "{shown}");
                 asked = small.go_on(run, version);
@@ -126,7 +126,10 @@ fn case(small: &Small, fault: &Fault, version: &str) -> Came {
                 Ran::of(small.deploy(version).output().unwrap()).expect(0);
             }
         }
-        small.is_well(version);
+        match is_released {
+            true => small.is_well(version),
+            false => small.is_deployed(version),
+        }
     }
     match harmed.is_nothing() || harmed.is_impossible() {
         true => Came::Nothing,

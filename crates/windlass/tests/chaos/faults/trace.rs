@@ -1,6 +1,6 @@
 //! Programs under strace: which calls they make from where, and one of those made to fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -307,12 +307,20 @@ pub(super) struct Harmed {
     pub(super) on: Vec<String>,
     /// Whether a process was killed by it.
     pub(super) was_killed: bool,
+    /// Which threads made those calls, or were killed.
+    pub(super) threads: BTreeSet<u32>,
 }
 
 impl Harmed {
     /// Whether a call was harmed that cannot fail so.
     pub(super) fn is_impossible(&self) -> bool {
         self.on.iter().any(|on| is_of_the_kernel(on))
+    }
+
+    /// Whether it was not only this process: one that it had begun, say, and whose like are harmed each time.
+    pub(super) fn is_beside(&self, pid: u32) -> bool {
+        let is_own = |thread: &u32| Path::new(&format!("/proc/{pid}/task/{thread}")).exists();
+        !self.threads.iter().all(is_own)
     }
 
     /// Whether nothing was: the call did not come this time.
@@ -333,10 +341,15 @@ pub(super) fn harmed_so_far(out: &Path) -> Harmed {
         if let Some((_, arguments)) = what.split_once('(').filter(|_| !what.starts_with("<...")) {
             last.insert(who, on(arguments));
         }
-        if what.contains("(INJECTED)") {
+        let is_harmed = what.contains("(INJECTED)");
+        if is_harmed {
             harmed.on.extend(last.get(who).cloned());
         }
-        harmed.was_killed |= what.starts_with("+++ killed by SIGKILL");
+        let is_killed = what.starts_with("+++ killed by SIGKILL");
+        harmed.was_killed |= is_killed;
+        if is_harmed || is_killed {
+            harmed.threads.extend(who.parse::<u32>().ok());
+        }
     }
     harmed
 }

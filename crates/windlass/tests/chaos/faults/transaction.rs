@@ -87,7 +87,8 @@ fn case(trade: &mut Trade, role: Role, fault: &Fault, n: usize) -> (Harmed, Stri
         }
     }
     let harmed = trace::harmed_so_far(&out);
-    if harmed.is_nothing() && trade.service(role).is_running() {
+    let service = trade.service(role);
+    if service.is_running() && (harmed.is_nothing() || harmed.is_beside(service.pid())) {
         trade.service(role).end("TERM");
         trade.supervise();
     }
