@@ -232,6 +232,8 @@ impl Trade {
                     "no reason\n{story}"
                 );
                 self.settle(id, if ended > 0 { "done" } else { "failed" });
+                // its installer may have told meanwhile that it had not begun: then it goes on
+                self.end(id);
             }
             "BUILD_FAILED" => {
                 assert!(story.contains("build failed: "), "no reason\n{story}");

@@ -1,10 +1,13 @@
 //! Programs under strace: which calls they make from where, and one of those made to fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use windlass_testkit::chaos::Numbers;
 
@@ -167,7 +170,7 @@ fn lines(out: &Path, pid: Option<u32>) -> Vec<String> {
         if text.lines().any(has_ended) {
             return text.lines().map(str::to_owned).collect();
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     panic!("the trace {} has no end", out.display());
 }
@@ -307,20 +310,12 @@ pub(super) struct Harmed {
     pub(super) on: Vec<String>,
     /// Whether a process was killed by it.
     pub(super) was_killed: bool,
-    /// Which threads made those calls, or were killed.
-    pub(super) threads: BTreeSet<u32>,
 }
 
 impl Harmed {
     /// Whether a call was harmed that cannot fail so.
     pub(super) fn is_impossible(&self) -> bool {
         self.on.iter().any(|on| is_of_the_kernel(on))
-    }
-
-    /// Whether it was not only this process: one that it had begun, say, and whose like are harmed each time.
-    pub(super) fn is_beside(&self, pid: u32) -> bool {
-        let is_own = |thread: &u32| Path::new(&format!("/proc/{pid}/task/{thread}")).exists();
-        !self.threads.iter().all(is_own)
     }
 
     /// Whether nothing was: the call did not come this time.
@@ -341,17 +336,40 @@ pub(super) fn harmed_so_far(out: &Path) -> Harmed {
         if let Some((_, arguments)) = what.split_once('(').filter(|_| !what.starts_with("<...")) {
             last.insert(who, on(arguments));
         }
-        let is_harmed = what.contains("(INJECTED)");
-        if is_harmed {
+        if what.contains("(INJECTED)") {
             harmed.on.extend(last.get(who).cloned());
         }
-        let is_killed = what.starts_with("+++ killed by SIGKILL");
-        harmed.was_killed |= is_killed;
-        if is_harmed || is_killed {
-            harmed.threads.extend(who.parse::<u32>().ok());
-        }
+        harmed.was_killed |= what.starts_with("+++ killed by SIGKILL");
     }
     harmed
+}
+
+/// Has strace go as soon as a call was harmed: it counts in each thread and each child anew, and one fault is meant. Until then, or
+/// until this is dropped.
+pub(super) struct Once(Arc<AtomicBool>);
+
+impl Once {
+    pub(super) fn of(out: &Path, pid: u32) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (over, out) = (is_over.clone(), out.to_owned());
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) && harmed_so_far(&out).is_nothing() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let tracer = status.lines().find_map(|l| l.strip_prefix("TracerPid:"));
+            if let Some(tracer) = tracer.map(str::trim).filter(|tracer| *tracer != "0") {
+                let _ = Command::new("kill").arg(tracer).status();
+            }
+        });
+        Self(is_over)
+    }
+}
+
+impl Drop for Once {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What the trace of a process that has ended says of that.

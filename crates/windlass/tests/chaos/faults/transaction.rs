@@ -76,6 +76,7 @@ fn case(trade: &mut Trade, role: Role, fault: &Fault, n: usize) -> (Harmed, Stri
     trade
         .service(role)
         .start_as(|command| trace::under(&words, &command));
+    let _once = trace::Once::of(&out, trade.service(role).pid());
     let mut status = String::new();
     // the call may come only when something is done for the second time
     for part in 1..=2 {
@@ -87,8 +88,7 @@ fn case(trade: &mut Trade, role: Role, fault: &Fault, n: usize) -> (Harmed, Stri
         }
     }
     let harmed = trace::harmed_so_far(&out);
-    let service = trade.service(role);
-    if service.is_running() && (harmed.is_nothing() || harmed.is_beside(service.pid())) {
+    if harmed.is_nothing() && trade.service(role).is_running() {
         trade.service(role).end("TERM");
         trade.supervise();
     }
