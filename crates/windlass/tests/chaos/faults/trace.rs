@@ -131,7 +131,7 @@ pub(super) fn harming(out: &Path, fault: &Fault) -> Vec<String> {
 fn strace(out: &Path, calls: &str) -> Vec<String> {
     let out = out.display().to_string();
     let trace = format!("trace={calls}");
-    ["strace", "-D", "-f", "-q", "-yy", "-o", &out, "-e", &trace]
+    ["strace", "-D", "-I", "1", "-f", "-q", "-yy", "-o", &out, "-e", &trace]
         .map(str::to_owned)
         .into()
 }
