@@ -131,9 +131,11 @@ pub(super) fn harming(out: &Path, fault: &Fault) -> Vec<String> {
 fn strace(out: &Path, calls: &str) -> Vec<String> {
     let out = out.display().to_string();
     let trace = format!("trace={calls}");
-    ["strace", "-D", "-I", "1", "-f", "-q", "-yy", "-o", &out, "-e", &trace]
-        .map(str::to_owned)
-        .into()
+    [
+        "strace", "-D", "-I", "1", "-f", "-q", "-yy", "-o", &out, "-e", &trace,
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 /// A command under the words of strace; few threads make its calls come in the same order each time.
