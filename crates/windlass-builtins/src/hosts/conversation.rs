@@ -119,6 +119,8 @@ pub(crate) struct Talk {
     cx: Arc<Context>,
     orders: Option<mpsc::Sender<Order>>,
     heard: mpsc::Receiver<Result<Heard, HostError>>,
+    /// What was heard while a batch waited to be taken up.
+    early: VecDeque<Result<Heard, HostError>>,
     actor: JoinHandle<()>,
     /// What was sent and not heard of, with whether it begins a batch that depends on nothing.
     open: VecDeque<(bool, Rule)>,
@@ -136,6 +138,7 @@ impl Talk {
             cx,
             orders: Some(orders),
             heard,
+            early: VecDeque::new(),
             actor,
             open: VecDeque::new(),
             ended: None,
@@ -175,8 +178,16 @@ impl Conversation for Talk {
         let Some(orders) = &self.orders else {
             return Err(self.lost());
         };
-        if orders.send(order).await.is_err() {
-            return Err(self.lost());
+        // Whoever takes up batches may wait to be listened to: both would wait for ever. It takes up one as soon as it is listened to.
+        let room = loop {
+            tokio::select! {
+                room = orders.reserve() => break room,
+                Some(heard) = self.heard.recv() => self.early.push_back(heard),
+            }
+        };
+        match room {
+            Ok(room) => room.send(order),
+            Err(_) => return Err(self.lost()),
         }
         for (n, rule) in rules.into_iter().enumerate() {
             self.open.push_back((n == 0 && !ahead, rule));
@@ -188,7 +199,11 @@ impl Conversation for Talk {
         if self.ended.is_some() {
             return Err(self.lost());
         }
-        match self.heard.recv().await {
+        let heard = match self.early.pop_front() {
+            Some(heard) => Some(heard),
+            None => self.heard.recv().await,
+        };
+        match heard {
             Some(Ok(heard)) => {
                 if let Heard::Reply(_, reply) = &heard
                     && let Some((_, rule)) = self.open.pop_front()

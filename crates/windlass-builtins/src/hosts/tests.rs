@@ -257,6 +257,29 @@ async fn batches_sent_ahead_keep_their_own_output() {
 }
 
 #[tokio::test]
+async fn who_sends_without_listening_is_not_kept_waiting_for_ever() {
+    for shell in shells() {
+        let mut talk = talk(shell);
+        let count = 300;
+        for n in 1..=count {
+            let sent = send(&mut talk, batch(n, vec![run("echo one")], n > 1));
+            tokio::time::timeout(Duration::from_secs(60), sent)
+                .await
+                .unwrap();
+            // more has ended by now than is kept for who listens
+            if n == 120 {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+            }
+        }
+        let (_, replies) = replies(&mut talk, count as usize).await;
+        assert!(
+            replies.iter().all(|reply| *reply == ran(0, "one\n", "")),
+            "{shell}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_child_in_the_background_delays_nothing() {
     for shell in shells() {
         let mut talk = talk(shell);
