@@ -5,6 +5,7 @@ mod auth;
 pub mod config;
 mod connect;
 mod host_key;
+mod known_files;
 pub mod known_hosts;
 mod link;
 mod listened;

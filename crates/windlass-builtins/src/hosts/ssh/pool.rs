@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +17,7 @@ use super::auth::{self, KeyFiles, Let};
 use super::config::{HostConfig, SshConfig};
 use super::connect::{self, Ask, Known};
 use super::host_key::{self, HostKey, Scanned};
-use super::known_hosts::KnownHosts;
+use super::known_files::KnownFiles;
 use super::link::{Link, Open, OverSsh};
 use super::listened::Listened;
 use crate::hosts::HostsOptions;
@@ -104,7 +103,7 @@ pub(crate) struct Ssh {
     config: Arc<SshConfig>,
     options: HostsOptions,
     files: KeyFiles,
-    known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
+    known: KnownFiles,
     places: Mutex<Places>,
     noted: Mutex<BTreeSet<String>>,
 }
@@ -116,7 +115,7 @@ impl Ssh {
             config: Arc::new(config),
             options,
             files: KeyFiles::default(),
-            known: Mutex::default(),
+            known: KnownFiles::default(),
             places: Mutex::default(),
             noted: Mutex::default(),
         }
@@ -165,8 +164,7 @@ impl Ssh {
 
     /// What ssh_config and known_hosts say that is not heeded.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_known = known.values().flat_map(|known| known.notes().to_vec());
+        let of_known = self.known.notes();
         let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         let mut notes: Vec<String> = noted.iter().cloned().chain(of_known).collect();
         notes.sort();
@@ -447,34 +445,13 @@ impl Ssh {
         key: &Key,
         config: &HostConfig,
     ) -> Result<Known, HostError> {
-        let names = config.known_hosts_files.clone();
-        let cached = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&names)
-            .cloned();
-        let files = match cached {
-            Some(files) => files,
-            None => {
-                let files = names.clone();
-                let loaded = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
-                    .await
-                    .map_err(|e| unreachable(host, e))?
-                    .map_err(|e| {
-                        HostError::new(
-                            HostErrorKind::HostKey,
-                            format!("{host}: its known_hosts cannot be read: {e}"),
-                        )
-                    })?;
-                self.known
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .entry(names)
-                    .or_insert(Arc::new(loaded))
-                    .clone()
-            }
-        };
+        let files = self.known.get(&config.known_hosts_files).await;
+        let files = files.map_err(|e| {
+            HostError::new(
+                HostErrorKind::HostKey,
+                format!("{host}: its known_hosts cannot be read: {e}"),
+            )
+        })?;
         let (name, port) = match &config.host_key_alias {
             Some(alias) => (alias.clone(), 22),
             None => (key.name.clone(), key.port),
