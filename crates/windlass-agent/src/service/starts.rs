@@ -1,12 +1,18 @@
 //! How often an agent was started: what tells its processes apart, and which is the later one.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-/// Begins the next process of the agent that keeps there what its managers know it by; gives its incarnation, which is greater as text than that of
-/// every process before. It is on the disk before anybody hears it.
+/// How often it is looked whether another process that starts here has done so, and how long it is waited in between.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Begins the next process of the agent that keeps there what its managers know it by; gives its incarnation, which is greater as
+/// text than that of every process before. It is on the disk before anybody hears it. Waits for 10 s at most for another process
+/// that does the same there.
 pub(super) fn begin(directory: &Path) -> io::Result<String> {
     let open = |name: &str| {
         let mut options = fs::OpenOptions::new();
@@ -15,7 +21,7 @@ pub(super) fn begin(directory: &Path) -> io::Result<String> {
     };
     // held until it is closed: of two that start at once, one is the later
     let lock = open("starts.lock")?;
-    lock.lock()?;
+    wait_for(&lock)?;
     let path = directory.join("starts");
     let before: u64 = match fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().map_err(|_| {
@@ -38,6 +44,19 @@ pub(super) fn begin(directory: &Path) -> io::Result<String> {
     getrandom::fill(&mut bytes).map_err(|e| io::Error::other(format!("no random numbers: {e}")))?;
     let random: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     Ok(format!("{number:020}-{random}"))
+}
+
+/// Takes the lock. File systems without locks go without.
+fn wait_for(lock: &fs::File) -> io::Result<()> {
+    for _ in 0..LOOKS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
+        }
+    }
+    let why =
+        "another process of this agent has been starting for 10 s: end it, or wait until it has";
+    Err(io::Error::new(io::ErrorKind::TimedOut, why))
 }
 
 #[cfg(test)]
