@@ -102,7 +102,7 @@ fn before(session: &Session, run: &RunId) -> Result<Vec<Event>, Ending> {
         ));
     }
     let machine = view.by.rsplit_once('@').map_or("", |(_, machine)| machine);
-    if machine != session.surroundings.machine {
+    if view.run.is_some() && machine != session.surroundings.machine {
         return Err(Ending::input(
             format!("run {run} was started on {machine}"),
             "a run is resumed on the machine where it was started",

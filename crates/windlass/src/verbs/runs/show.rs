@@ -161,10 +161,11 @@ impl Shown {
     fn text(&self) -> String {
         let view = &self.view;
         if view.run.is_none() {
-            return format!(
-                "run {}: {}: Windlass ended before it did anything; deploy again\n",
-                self.run, self.state
-            );
+            let what = match self.is_running() {
+                true => "it has not told yet what it does",
+                false => "Windlass ended before it did anything; deploy again",
+            };
+            return format!("run {}: {}: {what}\n", self.run, self.state);
         }
         let mut text = format!(
             "run {}: {} ({}), by {}, {}\n",
