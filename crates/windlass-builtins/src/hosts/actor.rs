@@ -23,8 +23,9 @@ use super::transport::{Patience, Said, StartError};
 use super::work::{RunWork, Work};
 use super::{bundle, dial, http, put};
 
-/// Steps that may wait here; more batches are not taken up until there is room.
-const STEPS: usize = 1024;
+/// Steps that may wait here; more batches are not taken up until there is room. That is more than the executor has under way, so that
+/// none of its batches waits for what is under way to end.
+const STEPS: usize = 16 * 1024;
 /// Pieces of text that wait to be written to a shell.
 const WRITES: usize = 64;
 /// How long shells may take to end when nothing runs in them.

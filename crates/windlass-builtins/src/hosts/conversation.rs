@@ -119,7 +119,7 @@ pub(crate) struct Talk {
     cx: Arc<Context>,
     orders: Option<mpsc::Sender<Order>>,
     heard: mpsc::Receiver<Result<Heard, HostError>>,
-    /// What was heard while a batch waited to be taken up.
+    /// What was heard while a batch waited to be taken up: the few things until it is.
     early: VecDeque<Result<Heard, HostError>>,
     actor: JoinHandle<()>,
     /// What was sent and not heard of, with whether it begins a batch that depends on nothing.
@@ -178,7 +178,7 @@ impl Conversation for Talk {
         let Some(orders) = &self.orders else {
             return Err(self.lost());
         };
-        // Whoever takes up batches may wait to be listened to: both would wait for ever. It takes up one as soon as it is listened to.
+        // Whoever takes up batches may wait to be listened to, and both would wait for ever. Listened to, it takes up the next one.
         let room = loop {
             tokio::select! {
                 room = orders.reserve() => break room,
