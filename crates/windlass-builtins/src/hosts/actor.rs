@@ -626,7 +626,9 @@ impl Actor {
                 }
                 (!bytes.is_empty()).then_some(Heard::Output(item.task, stream, bytes))
             }
-            Piece::Mark(Mark::Begin(id)) if id == item.id && stream == Stream::Stdout => {
+            // on whichever stream it comes first: what is printed comes after it
+            Piece::Mark(Mark::Begin(id)) if id == item.id && !item.begun => {
+                item.begun = true;
                 Some(Heard::Begun(item.task))
             }
             Piece::Mark(Mark::End(id, status)) if id == item.id => {

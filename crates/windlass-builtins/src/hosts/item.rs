@@ -84,6 +84,8 @@ pub(crate) struct Item {
     pub(crate) rule: Rule,
     /// Whether it was sent to a shell.
     pub(crate) written: bool,
+    /// Whether its beginning was seen.
+    pub(crate) begun: bool,
     /// Where it is kept: as what, and the number of the step in its attempt.
     pub(crate) keep: Option<(Keep, usize)>,
     /// Whether it is not put along with others.
@@ -115,6 +117,7 @@ impl Item {
             work,
             rule,
             written: false,
+            begun: false,
             keep: None,
             alone: false,
             refused: false,

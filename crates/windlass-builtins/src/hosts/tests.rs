@@ -243,9 +243,14 @@ async fn batches_sent_ahead_keep_their_own_output() {
                 "{shell}"
             );
         }
-        // what is heard of a task lies between the replies of its neighbours
-        let mut current = 0;
+        // what is heard of a task lies between the replies of its neighbours, and begins with its beginning
+        let (mut current, mut begun) = (0, 0);
         for heard in all {
+            match &heard {
+                Heard::Begun(id) => begun = id.link,
+                Heard::Output(id, ..) => assert_eq!(id.link, begun, "{shell}"),
+                Heard::Reply(..) | Heard::Progress(..) => {}
+            }
             let id = match heard {
                 Heard::Begun(id) | Heard::Output(id, ..) | Heard::Reply(id, _) => id.link,
                 Heard::Progress(..) => panic!(),
