@@ -408,12 +408,19 @@ async fn check_pins(prepared: &Prepared, base: &Path) -> Result<(), Ending> {
     Ok(checked.or(())?)
 }
 
+/// Hosts for whose connections the usual limit of open files will do, which is 1,024.
+const FEW_HOSTS: usize = 500;
+
 /// The keys of all hosts at once; one bad key stops the run before it begins.
 async fn check_keys(
     prepared: &Prepared,
     hosts: &dyn Hosts,
     without: &[HostName],
 ) -> Result<(), Ending> {
+    // each has a connection for as long as the run has work for it; what we start gets the same limit, so it stays where it will do
+    if prepared.hosts().len() > FEW_HOSTS {
+        crate::process::allow_files();
+    }
     let mut faults = Diagnostics::new();
     for (host, error) in executor::preflight(prepared, hosts).await {
         if !without.contains(&host) {

@@ -11,6 +11,20 @@ pub(crate) fn this() -> Process {
     }
 }
 
+/// Has as many files open as the system lets us; gives how many that are, when it is limited.
+pub(crate) fn allow_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, most) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
 /// Whether a process still lives. Where the time of its start is not known another one may have its number by now, so that
 /// it is called alive too long, never too short.
 pub(crate) fn is_alive(process: Process) -> bool {

@@ -144,18 +144,9 @@ async fn run(
 /// How many connections there may be: each takes a file descriptor, and the database, blobs and logs need some as well. As many
 /// are asked for as the system gives.
 fn bounds() -> Bounds {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let mut bounds = Bounds::default();
-    let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, most) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    if let Some(files) = current.and_then(|files| usize::try_from(files).ok()) {
+    let files = crate::process::allow_files();
+    if let Some(files) = files.and_then(|files| usize::try_from(files).ok()) {
         bounds.connections = bounds.connections.min(files / 4 * 3).max(1);
     }
     bounds

@@ -26,7 +26,7 @@ use crate::hosts::transport::{Duplex, Transport};
 /// Hosts over hosts over hosts.
 const JUMPS: usize = 8;
 /// Hosts whose keys are looked at at once.
-pub(super) const LOOKS: usize = 128;
+const LOOKS: usize = 128;
 /// How long saying goodbye to all may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
