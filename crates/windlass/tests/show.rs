@@ -209,7 +209,7 @@ fn steps_of(text: &str) -> Vec<Done> {
         } else {
             let (script, after) = unquote(&rest["eval ".len()..]);
             // What outlives the link prints to files.
-            if [" ) </dev/null\n", " ) </dev/null >\"$w_k."]
+            if [" ) </dev/null\n", " ) </dev/null >&8 2>&9 "]
                 .iter()
                 .any(|end| after.starts_with(end))
             {

@@ -77,6 +77,7 @@ pub(crate) async fn send(
         &PutScript {
             to: &work.put.to,
             sha256: &load.sha256,
+            size: load.size,
             mode: work.put.mode,
             owner: work.put.owner.as_deref(),
             replace: work.put.replace,

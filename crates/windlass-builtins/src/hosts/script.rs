@@ -141,32 +141,31 @@ pub(crate) fn batch(nonce: &str, go: Go, kept: Option<&Kept>, programs: &[Progra
         if program.first {
             body.push_str(&mark(nonce, &format!("b {}", program.id)));
         }
-        match kept {
-            Some(kept) => {
-                if index == 0 {
-                    body.push_str(&keep::begin(program.id, &kept.fence));
-                }
-                // the shell is to outlive the link until the batch has ended; the program has its signals as always
-                body.push_str("trap '' HUP PIPE\n( trap - HUP PIPE\n");
+        if let Some(kept) = kept {
+            if index == 0 {
+                body.push_str(&keep::begin(program.id, &kept.fence));
             }
-            None => body.push_str("( "),
+            // the shell is to outlive the link until the batch has ended; the program has its signals as always
+            body.push_str("trap '' HUP PIPE\n");
+        }
+        let mut run = String::from("( ");
+        if kept.is_some() {
+            run.push_str("trap - HUP PIPE\n");
         }
         for (name, value) in &program.env {
-            body.push_str(&format!("export {name}={}\n", quote(value)));
+            run.push_str(&format!("export {name}={}\n", quote(value)));
         }
         if let Some(cwd) = program.cwd {
-            body.push_str(&format!("cd -- {} || exit 97\n", quote(cwd)));
+            run.push_str(&format!("cd -- {} || exit 97\n", quote(cwd)));
         }
         // the blank keeps a program that begins with `-` from being taken for an option
+        let script = quote(&format!(" {}", program.script));
+        run.push_str(&format!("eval {script} ) </dev/null"));
         let number = kept.map(|kept| kept.fence.from + index);
-        let output = number.map_or_else(String::new, |n| {
-            format!(" >\"$w_k.{n}.out\" 2>\"$w_k.{n}.err\"")
-        });
-        body.push_str(&format!(
-            "eval {} ) </dev/null{output}\n",
-            quote(&format!(" {}", program.script))
-        ));
-        body.push_str("w_s=$?\n");
+        match number {
+            Some(number) => body.push_str(&keep::step(number, &run)),
+            None => body.push_str(&format!("{run}\nw_s=$?\n")),
+        }
         let wanted = match program.want {
             Want::Ours => "0|80|81".to_owned(),
             Want::Status(status) => status.to_string(),
@@ -224,6 +223,8 @@ pub(crate) struct PutScript<'a> {
     pub(crate) to: &'a str,
     /// SHA-256 in lower-case hex.
     pub(crate) sha256: &'a str,
+    /// How many bytes it has.
+    pub(crate) size: u64,
     /// Permission bits.
     pub(crate) mode: Option<u32>,
     /// For chown.
@@ -231,6 +232,14 @@ pub(crate) struct PutScript<'a> {
     /// Whether other contents may be replaced.
     pub(crate) replace: bool,
 }
+
+/// From how many bytes on openssl makes up for its start: it uses the processor's instructions for SHA-256, which not every
+/// sha256sum does.
+const LARGE: u64 = 8 * 1024 * 1024;
+
+/// Whether openssl is there and works: it finds the digest of nothing.
+const OPENSSL: &str = "case $(openssl dgst -sha256 </dev/null 2>/dev/null) in \
+    *e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855*) ;; *) false;; esac";
 
 /// Looks at the destination and says `same`, or says `ready` and takes what comes until the end of its input:
 /// then verifies it, renames it into place and says `done`. Any failure removes the temporary file, prints one line on
@@ -262,13 +271,19 @@ pub(crate) fn put(nonce: &str, put: &PutScript<'_>) -> String {
     } else {
         ""
     };
+    let first = match put.size {
+        LARGE.. => {
+            format!("if {OPENSSL}; then w_sum() {{ openssl dgst -sha256 <\"$1\"; }}\nelif")
+        }
+        _ => "if".to_owned(),
+    };
     let body = format!(
         r#"{FIND_GROUP}{hello} || exit {DEAF}
 w_f={to} w_t={temporary} w_d={directory}
 w_no() {{ rm -f -- "$w_t"; [ -z "$1" ] || printf '%s\n' "$1" >&2; exit 1; }}
 w_adjust() {{
 {adjust}}}
-if command -v sha256sum >/dev/null 2>&1; then w_sum() {{ sha256sum <"$1"; }}
+{first} command -v sha256sum >/dev/null 2>&1; then w_sum() {{ sha256sum <"$1"; }}
 elif command -v shasum >/dev/null 2>&1; then w_sum() {{ shasum -a 256 <"$1"; }}
 elif command -v openssl >/dev/null 2>&1; then w_sum() {{ openssl dgst -sha256 <"$1"; }}
 elif command -v sha256 >/dev/null 2>&1; then w_sum() {{ sha256 <"$1"; }}

@@ -35,6 +35,10 @@ exit 0
     )
 }
 
+/// How many digits the size has of what is shown by the shell itself: to start a program takes longer than to do anything else of a
+/// step. A shell reads a byte at a time, and not all bytes; so what it read counts only when all of it is there.
+const SHORT: &str = "???";
+
 /// What a shell must have before the first kept batch of `run`: `w_d` is the run's directory.
 pub(crate) fn functions(nonce: &str, directory: &str) -> String {
     let refused = mark(nonce, "r $1");
@@ -73,8 +77,24 @@ if {{ echo "$w_s $w_e" >"$w_k.$1.status"; }} 2>/dev/null; then
 [ -n "$w_u" ] && [ "$w_u" = "$w_b" ] || w_sync "$w_k.$1.status"
 fi
 w_b=$w_u
-[ ! -s "$w_k.$1.out" ] || head -c {most} "$w_k.$1.out"
-[ ! -s "$w_k.$1.err" ] || head -c {most} "$w_k.$1.err" >&2
+w_show "$w_k.$1.out" "$w_p"
+w_show "$w_k.$1.err" "$w_q" >&2
+}}
+w_ended() {{
+w_s=$1 w_p= w_q=
+{{ read -r w_l w_p <"/proc/$$/fdinfo/8"; read -r w_l w_q <"/proc/$$/fdinfo/9"; }} 2>/dev/null
+}}
+w_show() {{
+[ -s "$1" ] || return 0
+case ${{2:--}} in
+*[!0-9]*|{SHORT}?*) ;;
+*) w_x=
+while IFS= read -r w_l; do w_x="$w_x$w_l
+"; done <"$1"
+w_x=$w_x$w_l
+[ ${{#w_x}} != "$2" ] || {{ printf %s "$w_x"; return; }};;
+esac
+head -c {most} "$1"
 }}
 "#
     )
@@ -85,6 +105,13 @@ w_b=$w_u
 pub(crate) fn begin(id: u64, fence: &Fence) -> String {
     let Fence { name, from, count } = fence;
     format!("w_begin {id} {name} {from} {count} || return 0\n")
+}
+
+/// The program `run` as step `number`: what it prints goes to files. Their sizes are where it stopped to write.
+pub(crate) fn step(number: usize, run: &str) -> String {
+    format!(
+        "w_s=2\n{{ {run} >&8 2>&9 8>&- 9>&-\nw_ended $?\n}} 8>\"$w_k.{number}.out\" 9>\"$w_k.{number}.err\"\n"
+    )
 }
 
 /// Records the status `$w_s` of step `number`, then shows what it printed. `wanted` is a pattern of `case`.

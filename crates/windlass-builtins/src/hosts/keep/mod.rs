@@ -29,7 +29,7 @@ mod recall;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use begin::{Fence, begin, functions, make, step_end};
+pub(crate) use begin::{Fence, begin, functions, make, step, step_end};
 pub(crate) use forget::forget;
 pub(crate) use live::follow;
 pub(crate) use recall::recall;

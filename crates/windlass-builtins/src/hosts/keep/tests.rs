@@ -515,6 +515,55 @@ async fn what_is_shown_is_bounded_and_may_be_binary() {
     }
 }
 
+/// What is short is shown by the shell itself, which reads lines of text: all that is none must be found out.
+#[tokio::test]
+async fn what_is_short_is_shown_byte_for_byte() {
+    let mut texts: Vec<Vec<u8>> = [
+        "no end of line",
+        "\n",
+        "\n\n \n",
+        "  blanks\t \n\tbefore and behind \n ",
+        "back\\slash \\n \\\n%s %d\n-n -e\n",
+        "-n",
+        "$HOME `id` \"quoted\" 'too' *\n",
+        "gr\u{fc}\u{df}e \u{1f980}\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into();
+    texts.extend([998, 999, 1000, 1001].map(|size| vec![b'x'; size]));
+    let bytes = |step| (0..=255).step_by(step).map(|byte| vec![b'a', byte]);
+    for machine in machines() {
+        for (locale, first, step) in [("C", 1000, 1), ("C.UTF-8", 2000, 21)] {
+            let (home, shell) = (machine.home.path(), machine.shell);
+            let mut talk = Machine::talk_of(format!(
+                "env LC_ALL={locale} XDG_STATE_HOME= HOME={} {shell}",
+                home.display()
+            ));
+            for (n, bytes) in texts.iter().cloned().chain(bytes(step)).enumerate() {
+                let file = home.join("bytes");
+                std::fs::write(&file, &bytes).unwrap();
+                let name = file.display();
+                // by turns on either stream, by itself and by a program
+                let step = match n % 3 {
+                    0 => format!("cat {name}"),
+                    1 => format!("cat {name} >&2"),
+                    _ => format!("exec cat {name}"),
+                };
+                let number = first + n as u32;
+                send(&mut talk, batch(number, vec![run(&step)], false)).await;
+                let (heard, replies) = replies(&mut talk, 1).await;
+                let (of, other) = match n % 3 {
+                    1 => (Stream::Stderr, Stream::Stdout),
+                    _ => (Stream::Stdout, Stream::Stderr),
+                };
+                assert!(matches!(replies[0], Reply::Ran { status: 0, .. }));
+                assert_eq!(printed(&heard, of), bytes, "{shell}, {locale}");
+                assert!(printed(&heard, other).is_empty(), "{shell}, {locale}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn where_nothing_can_be_kept_nothing_is_begun() {
     for machine in machines() {
