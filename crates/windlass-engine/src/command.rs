@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -251,19 +251,16 @@ pub trait AnyCommandKind: Send + Sync {
 /// Makes an [`AnyCommandKind`] of a typed one.
 pub struct Typed<K> {
     kind: K,
-    schema: serde_json::Value,
-    shape: Shape,
+    /// Compiled when it is first wanted: of all commands few are in use.
+    shape: OnceLock<Shape>,
 }
 
 impl<K: CommandKind> Typed<K> {
-    /// Compiles the schema of the arguments once.
+    /// Takes one.
     pub fn new(kind: K) -> Self {
-        let schema = schemars::schema_for!(K::Args).to_value();
-        let shape = Shape::new(&schema);
         Self {
             kind,
-            schema,
-            shape,
+            shape: OnceLock::new(),
         }
     }
 }
@@ -278,14 +275,15 @@ impl<K: CommandKind> AnyCommandKind for Typed<K> {
     }
 
     fn schema(&self) -> serde_json::Value {
-        self.schema.clone()
+        schemars::schema_for!(K::Args).to_value()
     }
 
     fn initialize<'a>(
         &'a self,
         cx: &'a InitContext<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn Command>, Diagnostics>> {
-        let made = check_shape(&self.shape, self.kind.name(), cx).and_then(|()| {
+        let shape = self.shape.get_or_init(|| Shape::new(&self.schema()));
+        let made = check_shape(shape, self.kind.name(), cx).and_then(|()| {
             let args = decode_args(&cx.task.args, cx)?;
             self.kind.initialize(args, cx)
         });
