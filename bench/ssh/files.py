@@ -81,7 +81,10 @@ def large(bench, part):
     rows = [
         bench.deploy("windlass", tasks, prepare=places.clear, check=places.all_have("release.bin", size)),
         bench.deploy("windlass, again", tasks, prepare=again, check=count),
-        bench.russh("bare russh, cat", addresses, "put", str(source), str(places.base), prepare=places.clear),
+        bench.russh(
+            "bare russh, cat", addresses, "put", str(source), str(places.base),
+            prepare=places.clear, check=places.all_have("release.bin", size),
+        ),
         bench.shell(
             "scp", f"xargs -P 10 -I@ scp -q -F {config} {source} @:{places.base}/@/ < {listed}",
             prepare=places.clear, check=places.all_have("release.bin", size),

@@ -1,12 +1,14 @@
 //! russh with nothing around it: what a program costs that only does the work.
 //!
 //! `bare-russh --user U --key FILE --known FILE --port P --hosts FILE exec TIMES COMMAND` runs COMMAND that often on each
-//! host, each time as a process of its own, one after the other; `... put FILE DIRECTORY` streams FILE to `cat` on each.
+//! host, each time as a process of its own, one after the other; `... put FILE DIRECTORY` streams FILE to `cat` on each,
+//! into the directory there that is called as the host.
 //! All hosts at once. It checks that the host key is one of those in the file, and a status of 0, and nothing else.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::client::{self, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
@@ -18,6 +20,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The size of a write of a file.
 const CHUNK: usize = 256 * 1024;
+/// How long the other side may take for a write.
+const STUCK: Duration = Duration::from_secs(30);
 
 struct Keys(Arc<Vec<PublicKey>>);
 
@@ -112,7 +116,8 @@ async fn main() -> Result<()> {
                     }
                 }
                 Work::Put(file, directory) => {
-                    put(&session, &file, &format!("{directory}/{host}")).await?
+                    let name = file.rsplit('/').next().unwrap_or_default();
+                    put(&session, &file, &format!("{directory}/{host}/{name}")).await?
                 }
             }
             session
@@ -144,7 +149,8 @@ async fn put(session: &Handle<Keys>, file: &str, to: &str) -> Result<()> {
         if read == 0 {
             break;
         }
-        channel.data(&buffer[..read]).await?;
+        // a channel that was closed meanwhile takes nothing, and says so to nobody
+        tokio::time::timeout(STUCK, channel.data(&buffer[..read])).await??;
     }
     channel.eof().await?;
     ended(&mut channel).await
