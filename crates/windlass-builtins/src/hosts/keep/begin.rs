@@ -19,7 +19,7 @@ pub(crate) fn make(directory: &str, is_awaited: bool) -> String {
     let boot = if is_awaited { LOST } else { "$w_boot" };
     format!(
         r#": windlass-keep {directory}
-{PLACES}{PROCESSES}{SYNC}w_find "{directory}" || {{
+{PLACES}{PROCESSES}w_find "{directory}" || {{
 if [ -n "$w_h" ] && ( umask 077; mkdir -p "$w_h/{directory}" ) 2>/dev/null; then w_d=$w_h/{directory}
 else
 ( umask 077; mkdir "/var/tmp/windlass-$(id -u)" ) 2>/dev/null
@@ -28,7 +28,6 @@ fi
 }}
 if [ -n "$w_d" ] && [ ! -e "$w_d/boot" ]; then
 set -C; {{ echo "{boot}" >"$w_d/boot"; }} 2>/dev/null; set +C
-w_sync "$w_d/boot"
 fi
 exit 0
 "#

@@ -15,10 +15,11 @@
 //! in a directory was not begun, and where there is no directory what was kept is lost. Only [`make`] makes it, so that one that
 //! was lost does not come back empty; one that is made anew while something should be in it has `lost` for a boot.
 //!
-//! A line without its newline is not there yet, so nothing needs to be renamed. Fences are not synced: one that a crash of the
-//! host took with it is missed because `boot`, which is synced before the first of them, names another boot. A status is synced
-//! unless it comes in the second in which its step began: then whoever sent the step still hears it, or the host crashes right
-//! after the link was lost, and what came of the step is unknown, which is never wrong.
+//! A line without its newline is not there yet, so nothing needs to be renamed. Fences are not synced, nor is `boot`: after a crash of
+//! the host, which may have taken any of them with it, no `boot` names the boot that is, so no fence counts as missing. Where no
+//! boot has an id, fences are synced. A status is synced unless it comes in the second in which its step began: then whoever sent
+//! the step still hears it, or the host crashes right after the link was lost, and what came of the step is unknown, which is
+//! never wrong.
 //!
 //! The journals of a machine that Windlass runs on lie in `windlass/runs`, beside.
 
