@@ -91,3 +91,16 @@ fn the_first_interrupt_lets_a_chain_on_a_host_finish() {
     Ran::of(child.wait_with_output().unwrap()).expect(130);
     assert_eq!(said(), "one\ntwo\nthree\nfinally\n");
 }
+
+#[test]
+fn what_is_safe_to_repeat_keeps_nothing_on_its_host() {
+    let site = Site::new(&["app1"]);
+    let line = "ls \"${XDG_STATE_HOME:-$HOME/.local/state}/windlass/kept\" 2>/dev/null | sed 's/^/there is /'";
+    let run = |options: &[&str]| {
+        let arguments = [&["run"], options, &["--hosts", "app1", "--", line]].concat();
+        let ran = site.windlass(&arguments).expect(0);
+        (ran.stdout + &ran.stderr).contains("there is ")
+    };
+    assert!(run(&[]), "while a line runs its host keeps it");
+    assert!(!run(&["--safe-to-repeat"]));
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use windlass_model::HostName;
 use windlass_model::tasklist::{Job, Stage, Task, Tasklist};
-use windlass_model::tree::Map;
+use windlass_model::tree::{Map, Node};
 
 use crate::choice;
 use crate::ending::Ending;
@@ -40,6 +40,9 @@ pub(crate) struct Run {
     /// Seconds for one host; 0 for no limit
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
     time_limit: u32,
+    /// Running the line twice is as running it once: nothing is kept on the hosts, and it ends with the link
+    #[arg(long)]
+    safe_to_repeat: bool,
     /// The shell line
     #[arg(required = true, last = true, value_name = "COMMAND")]
     line: Vec<String>,
@@ -71,6 +74,9 @@ impl Run {
 
     fn tasklist(&self, hosts: &[HostName]) -> Tasklist {
         let line = self.line.join(" ");
+        let safe = self.safe_to_repeat.then(|| ("safe_to_repeat", true.into()));
+        let args = [("run", Node::from(line.as_str()))];
+        let args: Map = args.into_iter().chain(safe).collect();
         let jobs = hosts
             .iter()
             .map(|host| {
@@ -80,7 +86,7 @@ impl Run {
                     remote_user: self.user.clone(),
                     use_sudo: self.sudo.then_some(true),
                     time_limit: Some(self.time_limit),
-                    args: Map::from_iter([("run", line.as_str())]),
+                    args: args.clone(),
                     ..Task::default()
                 })
             })
