@@ -306,8 +306,9 @@ impl Ssh {
         let limit = self.limit(config);
         let begun = Instant::now();
         let mut ask = Ask::AtOnce;
+        // one that is asked once more has said enough to be waited for
+        spoke.store(!key.jumps.is_empty(), Ordering::Relaxed);
         loop {
-            spoke.store(!key.jumps.is_empty(), Ordering::Relaxed);
             let (stream, through) = self.stream(host, key, config, trail.clone()).await?;
             let stream = Box::new(Listened::new(stream, spoke.clone()));
             let known = self.known(host, key, config).await?;
