@@ -99,6 +99,16 @@ impl client::Handler for HostKey {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { key, verdict });
         Ok(good)
     }
+
+    /// OpenSSH says which keys it has as soon as it has let somebody in, and its system holds back what it says next, which is that
+    /// a channel is open, until that has arrived. Where nothing is said in return, ours tells that 40 ms later only.
+    async fn openssh_ext_host_keys_announced(
+        &mut self,
+        _keys: Vec<PublicKey>,
+        session: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        session.send_global_request(None, "keepalive@openssh.com", &[])
+    }
 }
 
 /// What is wrong with a key, and what to do. None when it is known.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use russh::client::{Handle, Msg};
@@ -13,6 +13,7 @@ use windlass_model::ids::HostName;
 use windlass_model::step::Endpoint;
 
 use super::host_key::HostKey;
+use super::pace::paced;
 use super::pool::{Spec, Ssh};
 use crate::hosts::transport::{
     DialError, Duplex, OUTPUT_QUEUE, Patience, Process, Said, StartError, Transport,
@@ -66,6 +67,11 @@ impl Link {
             .await;
     }
 
+    /// Waits for the server to answer what it answers at once.
+    async fn answer(self: Arc<Self>) {
+        let _ = self.handle.send_ping().await;
+    }
+
     /// A stream to a TCP port as the host reaches it.
     pub(crate) async fn tcp(&self, host: &str, port: u16) -> Result<Box<dyn Duplex>, Open> {
         let opening = self
@@ -82,16 +88,19 @@ impl Link {
     /// Starts a program, once.
     async fn try_start(self: &Arc<Self>, line: &str, limit: Duration) -> Result<Process, Open> {
         let opening = async {
+            let asked = Instant::now();
             let channel = opened(self.handle.channel_open_session().await)?;
+            let trip = asked.elapsed();
             channel.exec(true, line).await.map_err(|_| Open::Lost)?;
-            Ok(channel)
+            Ok((channel, trip))
         };
-        let channel = tokio::time::timeout(limit, opening)
+        let (channel, trip) = tokio::time::timeout(limit, opening)
             .await
             .map_err(|_| Open::Lost)??;
         self.running.fetch_add(1, Ordering::SeqCst);
         let (mut read, write) = channel.split();
-        let stdin = write.make_writer();
+        let asked = self.clone();
+        let (stdin, window) = paced(write.make_writer(), trip, move || asked.clone().answer());
         let (said, events) = mpsc::channel(OUTPUT_QUEUE);
         let link = self.clone();
         tokio::spawn(async move {
@@ -111,6 +120,10 @@ impl Link {
                 let event = match message {
                     Some(ChannelMsg::Data { data }) => Said::Out(data),
                     Some(ChannelMsg::ExtendedData { data, .. }) => Said::Err(data),
+                    Some(ChannelMsg::WindowAdjusted { new_size }) => {
+                        window.is(new_size);
+                        continue;
+                    }
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
                         status = i32::try_from(exit_status).ok();
                         continue;

@@ -9,6 +9,7 @@ mod known_files;
 pub mod known_hosts;
 mod link;
 mod listened;
+mod pace;
 mod pool;
 mod preflight;
 
