@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,6 +243,14 @@ impl Actor {
         } else if self.group_failed {
             return;
         }
+        // its digest is wanted first, and the host is busy with other things until then
+        let file = order.work.iter().find_map(|(work, _)| work.file());
+        if let Some(path) = file.map(Path::to_owned) {
+            let cx = self.cx.clone();
+            // why it cannot be read is told when it is put
+            self.tasks
+                .spawn(async move { drop(cx.digests.of_file(&path).await) });
+        }
         self.batch += 1;
         let mut number = order.keep.as_ref().map_or(0, |keep| keep.from);
         for (n, (work, rule)) in order.work.into_iter().enumerate() {
@@ -474,6 +483,7 @@ impl Actor {
         work: super::work::PutWork,
         task: windlass_model::ids::TaskId,
     ) -> Result<Reply, End> {
+        let opened = self.open(&work.put.user).await?;
         let cx = self.cx.clone();
         let load = {
             let work = work.clone();
@@ -483,7 +493,6 @@ impl Actor {
             Ok(load) => load,
             Err(why) => return Ok(Reply::Impossible(why)),
         };
-        let opened = self.open(&work.put.user).await?;
         self.next += 1;
         let (cx, number, heard) = (self.cx.clone(), self.next, self.heard.clone());
         let sent = async move {

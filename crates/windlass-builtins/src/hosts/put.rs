@@ -1,9 +1,12 @@
 //! Puts a file on a host, through a channel of its own: looked at first, streamed, verified, renamed into place.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use windlass_engine::host::{HostError, HostErrorKind};
+use windlass_model::SecretValue;
 use windlass_model::step::{PutSource, Reply};
 
 use super::conversation::Context;
@@ -14,7 +17,7 @@ use super::shell::Opened;
 use super::transport::Said;
 use super::work::PutWork;
 
-/// One write. Larger ones gain nothing over SSH.
+/// One read of a file: as much as may be on its way over a short link.
 const CHUNK: usize = 256 * 1024;
 /// Between two words about progress.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -99,26 +102,14 @@ pub(crate) async fn send(
         Now::Word(_) => {}
         Now::Ended(status) => return there.failed(status, host.as_str()),
     }
-    let mut source: Box<dyn AsyncRead + Send + Unpin> = match (&work.put.source, &work.bytes) {
-        (PutSource::File { path, .. }, _) => match tokio::fs::File::open(path).await {
-            Ok(mut file) => {
-                file.set_max_buf_size(CHUNK);
-                Box::new(file)
-            }
-            Err(e) => return Ok(Reply::Impossible(format!("{}: {e}", path.display()))),
-        },
-        (PutSource::Bytes(_), bytes) => Box::new(std::io::Cursor::new(
-            bytes
-                .as_ref()
-                .map(|b| b.expose().as_bytes().to_vec())
-                .unwrap_or_default(),
-        )),
+    let mut source = match Source::open(work, load.size).await {
+        Ok(source) => source,
+        Err(why) => return Ok(Reply::Impossible(why)),
     };
-    let mut buffer = vec![0; CHUNK];
     let (mut done, mut told) = (0u64, Instant::now());
     loop {
-        let chunk = match source.read(&mut buffer).await {
-            Ok(n) => buffer.get(..n).unwrap_or_default(),
+        let chunk = match source.next().await {
+            Ok(chunk) => chunk,
             // the host gets less than it was promised, and removes it
             Err(e) => return Ok(Reply::Impossible(format!("while it was read: {e}"))),
         };
@@ -144,6 +135,53 @@ pub(crate) async fn send(
             })
         }
         Now::Ended(status) => there.failed(status, host.as_str()),
+    }
+}
+
+/// The contents, a chunk at a time.
+enum Source {
+    /// A file, and the one buffer that it is read into. Both are away while they are read.
+    File(Option<(File, Vec<u8>)>),
+    /// What is in memory; nothing once it was given.
+    Bytes(Option<SecretValue>, bool),
+}
+
+impl Source {
+    /// One line when it cannot be read.
+    async fn open(work: &PutWork, size: u64) -> Result<Self, String> {
+        match &work.put.source {
+            PutSource::File { path, .. } => {
+                let file = tokio::fs::File::open(path).await;
+                let file = file.map_err(|e| format!("{}: {e}", path.display()))?;
+                let room = usize::try_from(size).map_or(CHUNK, |size| size.clamp(1, CHUNK));
+                Ok(Self::File(Some((file.into_std().await, vec![0; room]))))
+            }
+            PutSource::Bytes(_) => Ok(Self::Bytes(work.bytes.clone(), false)),
+        }
+    }
+
+    /// The next chunk; an empty one at the end.
+    async fn next(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Self::File(place) => {
+                let (mut file, mut buffer) = place.take().ok_or(io::ErrorKind::BrokenPipe)?;
+                let (file, buffer, read) = tokio::task::spawn_blocking(move || {
+                    let read = file.read(&mut buffer);
+                    (file, buffer, read)
+                })
+                .await?;
+                let (_, buffer) = place.insert((file, buffer));
+                Ok(buffer.get(..read?).unwrap_or_default())
+            }
+            Self::Bytes(bytes, given) => {
+                let all = bytes.as_ref().map_or("", |bytes| bytes.expose());
+                Ok(if std::mem::replace(given, true) {
+                    b""
+                } else {
+                    all.as_bytes()
+                })
+            }
+        }
     }
 }
 

@@ -90,8 +90,11 @@ pub(crate) fn hello(nonce: &str) -> String {
     wrap(nonce, &body)
 }
 
+/// Sets `w_g` to the process group. A shell that leads one is told so by a signal that does nothing: a shell reads a file a byte at a
+/// time.
 const FIND_GROUP: &str = "w_g=$$\n\
-    if [ -r /proc/$$/stat ]; then read -r w_l </proc/$$/stat; set -- ${w_l##*) }; w_g=$3\n\
+    if kill -0 -$$ 2>/dev/null; then :\n\
+    elif [ -r /proc/$$/stat ]; then read -r w_l </proc/$$/stat; set -- ${w_l##*) }; w_g=$3\n\
     else w_g=$(ps -o pgid= -p $$) || w_g=$$; set -- $w_g; w_g=$1; fi\n";
 
 /// When a piece of a batch runs.
@@ -237,10 +240,6 @@ pub(crate) struct PutScript<'a> {
 /// sha256sum does.
 const LARGE: u64 = 8 * 1024 * 1024;
 
-/// Whether openssl is there and works: it finds the digest of nothing.
-const OPENSSL: &str = "case $(openssl dgst -sha256 </dev/null 2>/dev/null) in \
-    *e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855*) ;; *) false;; esac";
-
 /// Looks at the destination and says `same`, or says `ready` and takes what comes until the end of its input:
 /// then verifies it, renames it into place and says `done`. Any failure removes the temporary file, prints one line on
 /// standard error and exits with 1; so does a lost link, which ends the input too early.
@@ -271,11 +270,10 @@ pub(crate) fn put(nonce: &str, put: &PutScript<'_>) -> String {
     } else {
         ""
     };
+    // where there is none, or it knows no SHA-256, it prints nothing
     let first = match put.size {
-        LARGE.. => {
-            format!("if {OPENSSL}; then w_sum() {{ openssl dgst -sha256 <\"$1\"; }}\nelif")
-        }
-        _ => "if".to_owned(),
+        LARGE.. => "openssl dgst -sha256 <\"$1\" 2>/dev/null || ",
+        _ => "",
     };
     let body = format!(
         r#"{FIND_GROUP}{hello} || exit {DEAF}
@@ -283,11 +281,12 @@ w_f={to} w_t={temporary} w_d={directory}
 w_no() {{ rm -f -- "$w_t"; [ -z "$1" ] || printf '%s\n' "$1" >&2; exit 1; }}
 w_adjust() {{
 {adjust}}}
-{first} command -v sha256sum >/dev/null 2>&1; then w_sum() {{ sha256sum <"$1"; }}
-elif command -v shasum >/dev/null 2>&1; then w_sum() {{ shasum -a 256 <"$1"; }}
-elif command -v openssl >/dev/null 2>&1; then w_sum() {{ openssl dgst -sha256 <"$1"; }}
-elif command -v sha256 >/dev/null 2>&1; then w_sum() {{ sha256 <"$1"; }}
+if command -v sha256sum >/dev/null 2>&1; then w_any() {{ sha256sum <"$1"; }}
+elif command -v shasum >/dev/null 2>&1; then w_any() {{ shasum -a 256 <"$1"; }}
+elif command -v openssl >/dev/null 2>&1; then w_any() {{ openssl dgst -sha256 <"$1"; }}
+elif command -v sha256 >/dev/null 2>&1; then w_any() {{ sha256 <"$1"; }}
 else w_no 'the host has no sha256sum, shasum, openssl or sha256: a file cannot be verified there'; fi
+w_sum() {{ {first}w_any "$1"; }}
 [ -d "$w_d" ] || w_no "directory $w_d does not exist"
 [ ! -d "$w_f" ] || w_no "$w_f is a directory"
 if [ -e "$w_f" ] || [ -L "$w_f" ]; then
@@ -458,6 +457,60 @@ mod tests {
                 assert_eq!(witness.exists(), cut == text.len(), "{program} at {cut}");
             }
             let _ = std::fs::remove_file(&witness);
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_verified_whatever_openssl_does() {
+        use std::io::{Read, Write};
+        use std::os::unix::fs::PermissionsExt;
+        let contents = vec![b'w'; LARGE as usize];
+        let sha256 = crate::hosts::digests::of_bytes(&contents);
+        let path = std::env::var("PATH").unwrap();
+        for openssl in ["exit 1", "echo no such digest; exit 1", "exit 127"] {
+            let directory = tempfile::tempdir().unwrap();
+            let bin = directory.path().join("openssl");
+            std::fs::write(&bin, format!("#!/bin/sh\n{openssl}\n")).unwrap();
+            std::fs::set_permissions(&bin, PermissionsExt::from_mode(0o755)).unwrap();
+            for (sha256, arrives) in [(&sha256, true), (&"0".repeat(64), false)] {
+                let to = directory.path().join("file");
+                let _ = std::fs::remove_file(&to);
+                let text = put(
+                    "ab12",
+                    &PutScript {
+                        to: to.to_str().unwrap(),
+                        sha256,
+                        size: LARGE,
+                        mode: None,
+                        owner: None,
+                        replace: true,
+                    },
+                );
+                let mut child = std::process::Command::new("sh")
+                    .env("PATH", format!("{}:{path}", directory.path().display()))
+                    .stdin(std::process::Stdio::piped())
+                    .stdout(std::process::Stdio::piped())
+                    .stderr(std::process::Stdio::null())
+                    .spawn()
+                    .unwrap();
+                let mut stdin = child.stdin.take().unwrap();
+                stdin.write_all(text.as_bytes()).unwrap();
+                let (mut said, mut byte) = (Vec::new(), [0]);
+                while !said.ends_with(b"ready") {
+                    child
+                        .stdout
+                        .as_mut()
+                        .unwrap()
+                        .read_exact(&mut byte)
+                        .unwrap();
+                    said.extend(byte);
+                }
+                stdin.write_all(&contents).unwrap();
+                drop(stdin);
+                child.wait_with_output().unwrap();
+                assert_eq!(to.exists(), arrives, "{openssl}");
+                assert!(!arrives || std::fs::read(&to).unwrap() == contents);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Steps with their secrets put in: what a conversation does.
 
+use std::path::Path;
 use std::time::Duration;
 
 use windlass_engine::secrets::Secrets;
@@ -39,6 +40,19 @@ pub(crate) struct PutWork {
     pub(crate) put: Put,
     /// The contents, unless they are in a file.
     pub(crate) bytes: Option<SecretValue>,
+}
+
+impl Work {
+    /// The local file that it puts.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Put(work) => match &work.put.source {
+                PutSource::File { path, .. } => Some(path),
+                PutSource::Bytes(_) => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// A socket.

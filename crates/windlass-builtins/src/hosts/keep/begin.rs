@@ -46,8 +46,9 @@ pub(crate) fn functions(nonce: &str, directory: &str) -> String {
     format!(
         r#"{PLACES}{PROCESSES}{SYNC}{NOW}w_find "{directory}"
 [ -w "$w_d" ] || w_d=
-w_start "$w_g"; w_me="$w_g ${{w_t:--}}"
-w_start $$; w_me="$w_me $$ ${{w_t:--}} $w_boot"
+w_start $$; w_me="$$ ${{w_t:--}} $w_boot"
+[ "$w_g" = $$ ] || w_start "$w_g"
+w_me="$w_g ${{w_t:--}} $w_me"
 w_refuse() {{
 w_go=0
 echo "nothing can be kept in ${{w_d:-${{w_h:-a home directory}}/{directory} or /var/tmp}}" >&2

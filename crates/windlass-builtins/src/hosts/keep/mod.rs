@@ -47,18 +47,20 @@ pub(crate) fn name(keep: &Keep, task: TaskId) -> String {
 }
 
 /// Sets `w_h` to the first place where the host may keep things: empty where there is no home. `w_other` sets `w_o` to the
-/// second, if there is one and it is nobody else's (where nobody has one no process is started to find that out). `w_find RUN` sets `w_d` to the directory of a run, if there is one.
+/// second, if there is one and it is nobody else's; no process is started to find that out. `w_find RUN` sets `w_d` to the
+/// directory of a run, if there is one.
 const PLACES: &str = r#"w_h=
 case ${XDG_STATE_HOME:-} in
 /*) w_h=$XDG_STATE_HOME/windlass/kept;;
 *) case ${HOME:-} in /?*) w_h=$HOME/.local/state/windlass/kept;; esac;;
 esac
 w_other() {
-set -- /var/tmp/windlass-[0-9]*
-[ -e "$1" ] || return 1
-w_o=/var/tmp/windlass-$(id -u)
-[ -d "$w_o" ] && [ -O "$w_o" ] && [ ! -L "$w_o" ] || return 1
+for w_o in /var/tmp/windlass-[0-9]*; do
+[ -d "$w_o" ] && [ -O "$w_o" ] && [ ! -L "$w_o" ] || continue
 w_o=$w_o/kept
+return 0
+done
+return 1
 }
 w_find() {
 w_d=
