@@ -205,6 +205,17 @@ async fn conversations_share_one_connection() {
     assert_eq!(sshd.log().matches("Accepted publickey").count(), 1);
 }
 
+/// The system of a server holds back what comes after an announcement until that is acknowledged, with the answer or 40 ms later.
+#[tokio::test]
+async fn what_a_server_announces_is_answered() {
+    let sshd = sshd(&SshdOptions::default().line("LogLevel DEBUG1"));
+    let mut talk = talk(&all(&sshd)).await;
+    assert_eq!(one(talk.as_mut(), run("true")).await, ran(0, "", ""));
+    let log = sshd.log();
+    let answers = log.matches("rtype keepalive@openssh.com want_reply 0");
+    assert_eq!(answers.count(), 1, "{log}");
+}
+
 #[tokio::test]
 async fn what_is_sent_ahead_stops_with_what_it_depends_on() {
     let sshd = sshd(&SshdOptions::default());

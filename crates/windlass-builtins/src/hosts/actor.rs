@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use windlass_engine::host::{Heard, HostError, HostErrorKind};
 use windlass_model::event::Stream;
 use windlass_model::step::{As, Reply};
 
 use super::conversation::{Context, Order};
+use super::greeting::Greeting;
 use super::item::Item;
 use super::keep;
 use super::marker::{Mark, Piece, Splitter};
 use super::script::{self, Go};
-use super::shell::{ANSWER, NOISE, Opened};
+use super::shell::Opened;
 use super::transport::{Patience, Said, StartError};
 use super::work::{RunWork, Work};
 use super::{bundle, dial, http, put};
@@ -60,49 +60,6 @@ struct Shell {
     greeting: Option<Greeting>,
     out: Splitter,
     err: Splitter,
-}
-
-/// What a shell says first.
-struct Greeting {
-    until: Instant,
-    /// Of the login shell, or of what is no shell.
-    noise: Vec<u8>,
-    /// Whether it said hello on standard output, and on standard error.
-    said: [bool; 2],
-}
-
-impl Default for Greeting {
-    fn default() -> Self {
-        Self {
-            until: Instant::now() + ANSWER,
-            noise: Vec::new(),
-            said: [false; 2],
-        }
-    }
-}
-
-impl Greeting {
-    /// Takes what comes before the hello, and that; gives the rest, and the process group.
-    fn take(&mut self, stream: Stream, pieces: Vec<Piece>) -> (Vec<Piece>, Option<i32>) {
-        let [out, err] = &mut self.said;
-        let said = match stream {
-            Stream::Stdout => out,
-            Stream::Stderr => err,
-        };
-        let (mut rest, mut found) = (Vec::new(), None);
-        for piece in pieces {
-            match piece {
-                piece if *said => rest.push(piece),
-                Piece::Mark(Mark::Hello(group)) => {
-                    *said = true;
-                    found = Some(group);
-                }
-                Piece::Bytes(bytes) if self.noise.len() < NOISE => self.noise.extend(bytes),
-                _ => {}
-            }
-        }
-        (rest, found)
-    }
 }
 
 /// See the module.
@@ -577,7 +534,7 @@ impl Actor {
         let pieces = match &mut shell.greeting {
             Some(greeting) => {
                 let (pieces, group) = greeting.take(stream, pieces);
-                if greeting.said == [true; 2] {
+                if greeting.is_over() {
                     shell.greeting = None;
                 }
                 if let Some(group) = group {

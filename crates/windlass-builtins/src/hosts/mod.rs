@@ -8,6 +8,7 @@ mod bundle;
 mod conversation;
 mod dial;
 mod digests;
+mod greeting;
 mod http;
 mod item;
 mod keep;
