@@ -203,6 +203,7 @@ impl Actor {
         // its digest is wanted first, and the host is busy with other things until then
         let file = order.work.iter().find_map(|(work, _)| work.file());
         if let Some(path) = file.map(Path::to_owned) {
+            while self.tasks.try_join_next().is_some() {}
             let cx = self.cx.clone();
             // why it cannot be read is told when it is put
             self.tasks

@@ -17,7 +17,7 @@ use super::shell::Opened;
 use super::transport::Said;
 use super::work::PutWork;
 
-/// One read of a file: as much as may be on its way over a short link.
+/// One write: as much as may be on its way over a short link.
 const CHUNK: usize = 256 * 1024;
 /// Between two words about progress.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -142,8 +142,8 @@ pub(crate) async fn send(
 enum Source {
     /// A file, and the one buffer that it is read into. Both are away while they are read.
     File(Option<(File, Vec<u8>)>),
-    /// What is in memory; nothing once it was given.
-    Bytes(Option<SecretValue>, bool),
+    /// What is in memory, and how much of it was given.
+    Bytes(Option<SecretValue>, usize),
 }
 
 impl Source {
@@ -156,7 +156,7 @@ impl Source {
                 let room = usize::try_from(size).map_or(CHUNK, |size| size.clamp(1, CHUNK));
                 Ok(Self::File(Some((file.into_std().await, vec![0; room]))))
             }
-            PutSource::Bytes(_) => Ok(Self::Bytes(work.bytes.clone(), false)),
+            PutSource::Bytes(_) => Ok(Self::Bytes(work.bytes.clone(), 0)),
         }
     }
 
@@ -166,7 +166,12 @@ impl Source {
             Self::File(place) => {
                 let (mut file, mut buffer) = place.take().ok_or(io::ErrorKind::BrokenPipe)?;
                 let (file, buffer, read) = tokio::task::spawn_blocking(move || {
-                    let read = file.read(&mut buffer);
+                    let read = loop {
+                        match file.read(&mut buffer) {
+                            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                            read => break read,
+                        }
+                    };
                     (file, buffer, read)
                 })
                 .await?;
@@ -174,12 +179,11 @@ impl Source {
                 Ok(buffer.get(..read?).unwrap_or_default())
             }
             Self::Bytes(bytes, given) => {
-                let all = bytes.as_ref().map_or("", |bytes| bytes.expose());
-                Ok(if std::mem::replace(given, true) {
-                    b""
-                } else {
-                    all.as_bytes()
-                })
+                let all = bytes.as_ref().map_or("", |bytes| bytes.expose()).as_bytes();
+                let rest = all.get(*given..).unwrap_or_default();
+                let chunk = rest.get(..CHUNK).unwrap_or(rest);
+                *given += chunk.len();
+                Ok(chunk)
             }
         }
     }
@@ -344,5 +348,36 @@ fn without_shell(line: &str) -> &str {
     match number.split_once(": ") {
         Some((n, message)) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) => message,
         _ => rest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn contents_come_a_chunk_at_a_time_wherever_they_are() {
+        for size in [0, 1, CHUNK, 2 * CHUNK + 5] {
+            let text = "w".repeat(size);
+            let path = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(path.path(), &text).unwrap();
+            let file = (File::open(path.path()).unwrap(), vec![0; CHUNK]);
+            let sources = [
+                Source::File(Some(file)),
+                Source::Bytes(Some(SecretValue::new(text.clone())), 0),
+            ];
+            for mut source in sources {
+                let mut all = Vec::new();
+                loop {
+                    let chunk = source.next().await.unwrap();
+                    assert!(chunk.len() <= CHUNK);
+                    if chunk.is_empty() {
+                        break;
+                    }
+                    all.extend_from_slice(chunk);
+                }
+                assert!(all == text.as_bytes(), "{size}");
+            }
+        }
     }
 }

@@ -29,6 +29,8 @@ const REFUSES: Duration = Duration::from_secs(10);
 const OPEN: Duration = Duration::from_secs(30);
 /// The same when something must be killed.
 const OPEN_URGENT: Duration = Duration::from_secs(5);
+/// How long the server may take to answer what it answers at once.
+const ALIVE: Duration = Duration::from_secs(30);
 /// How long the other side may take to close a channel that we closed.
 const CLOSE: Duration = Duration::from_secs(10);
 
@@ -69,7 +71,7 @@ impl Link {
 
     /// Waits for the server to answer what it answers at once.
     async fn answer(self: Arc<Self>) {
-        let _ = self.handle.send_ping().await;
+        let _ = tokio::time::timeout(ALIVE, self.handle.send_ping()).await;
     }
 
     /// A stream to a TCP port as the host reaches it.

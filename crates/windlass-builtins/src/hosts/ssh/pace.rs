@@ -37,7 +37,7 @@ struct Pace {
     is_asked: bool,
     /// Bytes written since then.
     since: u64,
-    /// How much is on its way, as far as is known.
+    /// How much is on its way, as far as is known: what waits in this process when the window is told is left out.
     away: u64,
     /// The largest window that was told: the one with nothing on its way.
     full: u64,
