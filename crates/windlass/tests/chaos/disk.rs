@@ -108,7 +108,8 @@ fn disk_of_a_deploy_runs_full() {
         let mut numbers = trial.case(n);
         let at = (n % 3) as usize;
         let (name, _, most) = &places[at];
-        let left = left(&mut numbers, *most);
+        // the first one stops for sure, whatever the seed
+        let left = if n == 0 { 0 } else { left(&mut numbers, *most) };
         trial.say(format_args!("{n}: {left} bytes left, {name}"));
         let version = format!("1.0.{n}");
         small.make(&version);
