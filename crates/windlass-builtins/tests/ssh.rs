@@ -216,6 +216,36 @@ async fn what_a_server_announces_is_answered() {
     assert_eq!(answers.count(), 1, "{log}");
 }
 
+/// A program that ends right afterwards must not look like a lost link to the hosts.
+#[test]
+fn every_host_is_told_goodbye_before_the_program_ends() {
+    let (inner, outer) = (sshd(&SshdOptions::default()), sshd(&SshdOptions::default()));
+    let config = outer.file("chain_config");
+    let behind = inner.host_block("inner", "  ProxyJump outer\n");
+    std::fs::write(&config, behind + &outer.host_block("outer", "")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let all = hosts(options(&config)).unwrap();
+        for host in ["inner", "outer"] {
+            let mut talk = all.converse(&name(host), None).await.unwrap();
+            assert_eq!(one(talk.as_mut(), run("true")).await, ran(0, "", ""));
+            talk.close().await;
+        }
+        all.close().await;
+    });
+    drop(runtime);
+    for sshd in [inner, outer] {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !sshd.log().contains("Received disconnect") {
+            assert!(Instant::now() < end, "{}", sshd.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_sent_ahead_stops_with_what_it_depends_on() {
     let sshd = sshd(&SshdOptions::default());

@@ -1,9 +1,10 @@
 //! Looks at the key that a host shows, before anything is said to it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use russh::client;
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
+use tokio::sync::watch;
 use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::ids::HostName;
 
@@ -40,28 +41,31 @@ pub(crate) struct HostKey {
     known: Arc<KnownHosts>,
     name: String,
     port: u16,
-    seen: Arc<Mutex<Option<Seen>>>,
+    /// Goes with the connection.
+    seen: watch::Sender<Option<Seen>>,
 }
 
 /// Reads what [`HostKey`] saw.
 #[derive(Clone)]
-pub(crate) struct Look(Arc<Mutex<Option<Seen>>>);
+pub(crate) struct Look(watch::Receiver<Option<Seen>>);
 
 impl Look {
     /// The key, once it was shown.
     pub(crate) fn seen(&self) -> Option<Seen> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.borrow().clone()
+    }
+
+    /// Waits until the connection is over, and all that was said on it is on its way.
+    pub(crate) async fn over(&self) {
+        let mut seen = self.0.clone();
+        while seen.changed().await.is_ok() {}
     }
 }
 
 impl HostKey {
     /// For the host that known_hosts calls `name`, on `port`.
     pub(crate) fn new(known: Arc<KnownHosts>, name: &str, port: u16) -> (Self, Look) {
-        let seen = Arc::new(Mutex::new(None));
-        let look = Look(seen.clone());
+        let (seen, look) = watch::channel(None);
         let name = name.to_owned();
         let this = Self {
             known,
@@ -69,7 +73,7 @@ impl HostKey {
             port,
             seen,
         };
-        (this, look)
+        (this, Look(look))
     }
 }
 
@@ -96,7 +100,7 @@ impl client::Handler for HostKey {
             }
         };
         let good = verdict == Verdict::Known;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { key, verdict });
+        self.seen.send_replace(Some(Seen { key, verdict }));
         Ok(good)
     }
 

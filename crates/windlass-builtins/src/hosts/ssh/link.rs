@@ -12,7 +12,7 @@ use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::ids::HostName;
 use windlass_model::step::Endpoint;
 
-use super::host_key::HostKey;
+use super::host_key::{HostKey, Look};
 use super::pace::paced;
 use super::pool::{Spec, Ssh};
 use crate::hosts::transport::{
@@ -34,11 +34,15 @@ const ALIVE: Duration = Duration::from_secs(30);
 /// How long the other side may take to close a channel that we closed.
 const CLOSE: Duration = Duration::from_secs(10);
 
+/// What lets us in, what it showed, and the connection that it goes through.
+pub(super) type Ready = (Handle<HostKey>, Look, Option<Arc<Link>>);
+
 /// A connection that let us in.
 pub(crate) struct Link {
     handle: Handle<HostKey>,
+    look: Look,
     /// The connection that it goes through.
-    _through: Option<Arc<Link>>,
+    through: Option<Arc<Link>>,
     running: AtomicUsize,
     ended: Notify,
     turn: Mutex<()>,
@@ -46,10 +50,11 @@ pub(crate) struct Link {
 
 impl Link {
     /// Takes an authenticated connection.
-    pub(crate) fn new(handle: Handle<HostKey>, through: Option<Arc<Link>>) -> Self {
+    pub(crate) fn new((handle, look, through): Ready) -> Self {
         Self {
             handle,
-            _through: through,
+            look,
+            through,
             running: AtomicUsize::new(0),
             ended: Notify::new(),
             turn: Mutex::new(()),
@@ -61,12 +66,22 @@ impl Link {
         self.handle.is_closed()
     }
 
-    /// Says goodbye.
+    /// How many others it goes through.
+    pub(crate) fn jumps(&self) -> usize {
+        self.through.as_ref().map_or(0, |link| 1 + link.jumps())
+    }
+
+    /// Says goodbye, and waits until that is on its way: the host would take it for a lost link if this process ended before.
     pub(crate) async fn close(&self) {
-        let _ = self
-            .handle
-            .disconnect(Disconnect::ByApplication, "", "")
-            .await;
+        let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "");
+        if goodbye.await.is_err() {
+            return;
+        }
+        self.look.over().await;
+        if let Some(through) = &self.through {
+            // what answers has passed on what it was given before
+            through.clone().answer().await;
+        }
     }
 
     /// Waits for the server to answer what it answers at once.

@@ -1,5 +1,6 @@
 //! The connections of a run: one for each (host, port, user, way there), made when first wanted and again when lost.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use super::config::{HostConfig, SshConfig};
 use super::connect::{self, Ask, Known};
 use super::host_key::{self, HostKey, Scanned};
 use super::known_files::KnownFiles;
-use super::link::{Link, Open, OverSsh};
+use super::link::{Link, Open, OverSsh, Ready};
 use super::listened::Listened;
 use crate::hosts::HostsOptions;
 use crate::hosts::transport::{Duplex, Transport};
@@ -96,7 +97,6 @@ pub(super) struct Place {
 
 type Places = HashMap<Key, Arc<Place>>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-type Ready = (Handle<HostKey>, Option<Arc<Link>>);
 
 /// See the module.
 pub(crate) struct Ssh {
@@ -156,10 +156,8 @@ impl Ssh {
     ) -> Result<Arc<Link>, HostError> {
         let (key, config) = self.resolve(host, spec).await?;
         let spoke = Arc::default();
-        let (handle, through) = self
-            .connect(host, &key, &config, Vec::new(), &spoke)
-            .await?;
-        Ok(Arc::new(Link::new(handle, through)))
+        let ready = self.connect(host, &key, &config, Vec::new(), &spoke);
+        Ok(Arc::new(Link::new(ready.await?)))
     }
 
     /// What ssh_config and known_hosts say that is not heeded.
@@ -193,12 +191,19 @@ impl Ssh {
     /// Ends all connections.
     pub(crate) async fn close(&self) {
         let places: Vec<_> = self.lock_places().drain().map(|(_, place)| place).collect();
-        let goodbyes = places.iter().map(|place| async {
-            if let Some(link) = place.slot.lock().await.link.take() {
-                link.close().await;
+        // where one is just being made nobody is in yet
+        let made = places
+            .iter()
+            .filter_map(|place| place.slot.try_lock().ok()?.link.take());
+        let mut links: Vec<_> = made.collect();
+        links.sort_by_key(|link| Reverse(link.jumps()));
+        let goodbyes = async {
+            // those first that say it by way of others
+            for beside in links.chunk_by(|a, b| a.jumps() == b.jumps()) {
+                futures_util::future::join_all(beside.iter().map(|link| link.close())).await;
             }
-        });
-        let _ = tokio::time::timeout(GOODBYE, futures_util::future::join_all(goodbyes)).await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
     }
 
     async fn look_at(
@@ -276,8 +281,8 @@ impl Ssh {
             let mut trail = trail;
             trail.push(key.clone());
             match self.connect(host, &key, &config, trail, &place.spoke).await {
-                Ok((handle, through)) => {
-                    let link = Arc::new(Link::new(handle, through));
+                Ok(ready) => {
+                    let link = Arc::new(Link::new(ready));
                     slot.link = Some(link.clone());
                     slot.failed = None;
                     Ok(link)
@@ -321,7 +326,7 @@ impl Ssh {
                 }
                 let mut handle = shaken?;
                 self.let_in(host, key, config, &mut handle).await?;
-                Ok(Some(handle))
+                Ok(Some((handle, look)))
             };
             // What it took to get a stream counts, but the login after a jump gets its fair part.
             let left = limit.saturating_sub(begun.elapsed()).max(limit / 4);
@@ -329,7 +334,7 @@ impl Ssh {
                 .await
                 .map_err(|_| silent(host, key, limit))??;
             match connected {
-                Some(handle) => return Ok((handle, through)),
+                Some((handle, look)) => return Ok((handle, look, through)),
                 None => ask = Ask::Thoroughly,
             }
         }
