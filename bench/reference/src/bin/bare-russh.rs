@@ -2,7 +2,8 @@
 //!
 //! `bare-russh --user U --key FILE --known FILE --port P --hosts FILE exec TIMES COMMAND` runs COMMAND that often on each
 //! host, each time as a process of its own, one after the other; `... put FILE DIRECTORY` streams FILE to `cat` on each,
-//! into the directory there that is called as the host.
+//! into the directory there that is called as the host; `... put FILE DIRECTORY AHEAD SHA256` has no more than about AHEAD bytes
+//! on their way, and has `openssl` there look at what arrived: the least that a verified file can cost.
 //! All hosts at once. It checks that the host key is one of those in the file, and a status of 0, and nothing else.
 
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use russh::client::{self, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{ChannelMsg, Disconnect, Preferred, cipher};
+use russh::{ChannelMsg, ChannelReadHalf, Disconnect, Preferred, cipher};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 
@@ -45,7 +46,14 @@ impl client::Handler for Keys {
 #[derive(Clone)]
 enum Work {
     Exec(usize, String),
-    Put(String, String),
+    Put(String, String, Option<Verified>),
+}
+
+/// How a file is sent that is looked at afterwards.
+#[derive(Clone)]
+struct Verified {
+    ahead: u32,
+    sha256: String,
 }
 
 #[tokio::main]
@@ -72,8 +80,17 @@ async fn main() -> Result<()> {
     };
     let work = match &rest[..] {
         [verb, times, command] if verb == "exec" => Work::Exec(times.parse()?, command.clone()),
-        [verb, file, directory] if verb == "put" => Work::Put(file.clone(), directory.clone()),
-        _ => return Err("exec TIMES COMMAND, or put FILE DIRECTORY".into()),
+        [verb, file, directory] if verb == "put" => {
+            Work::Put(file.clone(), directory.clone(), None)
+        }
+        [verb, file, directory, ahead, sha256] if verb == "put" => {
+            let verified = Verified {
+                ahead: ahead.parse()?,
+                sha256: sha256.clone(),
+            };
+            Work::Put(file.clone(), directory.clone(), Some(verified))
+        }
+        _ => return Err("exec TIMES COMMAND, or put FILE DIRECTORY [AHEAD SHA256]".into()),
     };
     let user: Arc<str> = option("user")?.into();
     let port: u16 = option("port")?.parse()?;
@@ -115,9 +132,15 @@ async fn main() -> Result<()> {
                         exec(&session, &command).await?;
                     }
                 }
-                Work::Put(file, directory) => {
+                Work::Put(file, directory, verified) => {
                     let name = file.rsplit('/').next().unwrap_or_default();
-                    put(&session, &file, &format!("{directory}/{host}/{name}")).await?
+                    let to = format!("{directory}/{host}/{name}");
+                    let ahead = verified.as_ref().map_or(u32::MAX, |v| v.ahead);
+                    put(&session, &file, &to, ahead).await?;
+                    if let Some(Verified { sha256, .. }) = verified {
+                        let look = format!("openssl dgst -sha256 <'{to}' | grep -q {sha256}");
+                        exec(&session, &look).await?;
+                    }
                 }
             }
             session
@@ -133,30 +156,47 @@ async fn main() -> Result<()> {
 }
 
 async fn exec(session: &Handle<Keys>, command: &str) -> Result<()> {
-    let mut channel = session.channel_open_session().await?;
+    let channel = session.channel_open_session().await?;
     channel.exec(true, command).await?;
-    ended(&mut channel).await
+    let (mut read, _write) = channel.split();
+    ended(&mut read).await
 }
 
-async fn put(session: &Handle<Keys>, file: &str, to: &str) -> Result<()> {
-    let mut channel = session.channel_open_session().await?;
+async fn put(session: &Handle<Keys>, file: &str, to: &str, ahead: u32) -> Result<()> {
+    let channel = session.channel_open_session().await?;
     channel.exec(true, format!("cat > '{to}'")).await?;
+    let (mut read, write) = channel.split();
     let mut source = tokio::fs::File::open(file).await?;
     source.set_max_buf_size(CHUNK);
     let mut buffer = vec![0; CHUNK];
+    // bytes that are on their way, as far as the other side says how much more it would take
+    let (mut away, mut most) = (0u32, 0u32);
     loop {
-        let read = source.read(&mut buffer).await?;
-        if read == 0 {
+        while away >= ahead {
+            match tokio::time::timeout(STUCK, read.wait()).await? {
+                Some(ChannelMsg::WindowAdjusted { new_size }) => {
+                    most = most.max(new_size);
+                    away = most - new_size;
+                }
+                Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::Close) | None => {
+                    return Err(format!("cat > {to} ended too early").into());
+                }
+                Some(_) => {}
+            }
+        }
+        let length = source.read(&mut buffer).await?;
+        if length == 0 {
             break;
         }
         // a channel that was closed meanwhile takes nothing, and says so to nobody
-        tokio::time::timeout(STUCK, channel.data(&buffer[..read])).await??;
+        tokio::time::timeout(STUCK, write.data(&buffer[..length])).await??;
+        away = away.saturating_add(u32::try_from(length)?);
     }
-    channel.eof().await?;
-    ended(&mut channel).await
+    write.eof().await?;
+    ended(&mut read).await
 }
 
-async fn ended(channel: &mut russh::Channel<client::Msg>) -> Result<()> {
+async fn ended(channel: &mut ChannelReadHalf) -> Result<()> {
     let mut status = None;
     while let Some(message) = channel.wait().await {
         if let ChannelMsg::ExitStatus { exit_status } = message {
