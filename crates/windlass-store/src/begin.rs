@@ -107,7 +107,7 @@ impl Store {
 }
 
 async fn answered(ids: &[TransactionId], session: &mut Session) -> Result<(), StoreError> {
-    let now = session.now().await?;
+    let now = session.about_now().await?;
     for ids in ids.chunks(ANSWERED) {
         let places = vec!["?"; ids.len()].join(", ");
         let sql = format!(
@@ -121,10 +121,8 @@ async fn answered(ids: &[TransactionId], session: &mut Session) -> Result<(), St
 }
 
 async fn begin(new: &mut NewTransaction, session: &mut Session) -> Result<Begun, ChangeError> {
-    // whoever has this row is the only one who begins
-    let row = session.row_and_now("sequence", "FROM meta {lock}").await?;
-    let (row, now) = row.ok_or_else(|| StoreError::Corrupt("meta has no row".into()))?;
-    let sequence = row.int("sequence")? + 1;
+    let (last, now) = session.last_number().await?;
+    let sequence = last + 1;
     let keys = [&new.request_key, &new.fingerprint].map(|key| key.as_deref().map(hashed));
     let [request_key, fingerprint] = &keys;
     if let Some(known) = known(session, request_key, fingerprint, now).await? {
@@ -149,12 +147,7 @@ async fn begin(new: &mut NewTransaction, session: &mut Session) -> Result<Begun,
         created_at: now,
         ended_at: new.phase.is_over().then_some(now),
     };
-    session
-        .execute(
-            "UPDATE meta SET sequence = ? WHERE only_row = 1",
-            values![sequence],
-        )
-        .await?;
+    session.give_out(sequence);
     let t = &transaction;
     let columns = [
         "id",

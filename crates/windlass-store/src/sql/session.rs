@@ -12,7 +12,7 @@ use windlass_model::release::Micros;
 
 use super::dialect::Dialect;
 use super::fault;
-use super::value::Value;
+use super::value::{Value, values};
 use crate::error::StoreError;
 
 /// A connection. Each statement has a time limit. One that is dropped within a transaction is closed, so what it wrote
@@ -22,6 +22,20 @@ pub(crate) struct Session {
     limit: Duration,
     /// Whether the next user could not trust it.
     spoilt: bool,
+    /// Once asked for, until the transaction ends.
+    numbers: Option<Numbers>,
+    /// As it was at the mark.
+    marked: Option<Numbers>,
+    /// When this transaction asked for the time.
+    asked_at: Option<Micros>,
+}
+
+/// The numbers of transactions, given out by who has the row of `meta`. Many are given out in one transaction of the database, which
+/// reads and writes the last of them once.
+#[derive(Clone, Copy)]
+struct Numbers {
+    last: i64,
+    written: i64,
 }
 
 enum Link {
@@ -68,6 +82,9 @@ impl Session {
             link,
             limit,
             spoilt: false,
+            numbers: None,
+            marked: None,
+            asked_at: None,
         }
     }
 
@@ -208,14 +225,67 @@ impl Session {
             .transpose()
     }
 
+    /// About now: all of a transaction that ask so are told the same, which saves asking for each.
+    pub(crate) async fn about_now(&mut self) -> Result<Micros, StoreError> {
+        let now = match self.asked_at {
+            Some(now) => now,
+            None => self.now().await?,
+        };
+        Ok(*self.asked_at.insert(now))
+    }
+
+    /// The number of the last transaction of a client, and about now. Until this transaction of the database ends it is the only one
+    /// that gives out numbers.
+    pub(crate) async fn last_number(&mut self) -> Result<(i64, Micros), StoreError> {
+        if let Some(numbers) = self.numbers {
+            return Ok((numbers.last, self.about_now().await?));
+        }
+        let row = self.row_and_now("sequence", "FROM meta {lock}").await?;
+        let (row, now) = row.ok_or_else(|| StoreError::Corrupt("meta has no row".into()))?;
+        let last = row.int("sequence")?;
+        let written = last;
+        self.numbers = Some(Numbers { last, written });
+        // whoever had the row before may have had it for long
+        Ok((last, *self.asked_at.insert(now)))
+    }
+
+    /// Gives out the one after [`Session::last_number`].
+    pub(crate) fn give_out(&mut self, number: i64) {
+        if let Some(numbers) = &mut self.numbers {
+            numbers.last = number;
+        }
+    }
+
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
         self.spoilt = true;
+        (self.numbers, self.asked_at) = (None, None);
         self.plain(self.dialect().begin()).await
+    }
+
+    /// Marks where [`Session::turn_back`] leads, in the place of an earlier mark if there is one.
+    pub(super) async fn mark(&mut self, is_first: bool) -> Result<(), StoreError> {
+        self.marked = self.numbers;
+        self.plain(match is_first {
+            true => "SAVEPOINT turn",
+            false => "RELEASE SAVEPOINT turn; SAVEPOINT turn",
+        })
+        .await
+    }
+
+    /// Takes back what was written since the mark.
+    pub(super) async fn turn_back(&mut self) -> Result<(), StoreError> {
+        // a row that was locked since then is free again
+        self.numbers = self.marked;
+        self.plain("ROLLBACK TO SAVEPOINT turn").await
     }
 
     /// Keeps what was written.
     pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
+        if let Some(numbers) = self.numbers.take().filter(|n| n.last != n.written) {
+            let sql = "UPDATE meta SET sequence = ? WHERE only_row = 1";
+            self.execute(sql, values![numbers.last]).await?;
+        }
         self.plain("COMMIT").await?;
         self.spoilt = false;
         Ok(())

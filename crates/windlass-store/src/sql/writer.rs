@@ -137,13 +137,9 @@ async fn one(
     work: &mut Box<dyn Work>,
     is_first: bool,
 ) -> Result<(), StoreError> {
-    let savepoint = match is_first {
-        true => "SAVEPOINT turn",
-        false => "RELEASE SAVEPOINT turn; SAVEPOINT turn",
-    };
-    session.plain(savepoint).await?;
+    session.mark(is_first).await?;
     match work.run(session).await {
         true => Ok(()),
-        false => session.plain("ROLLBACK TO SAVEPOINT turn").await,
+        false => session.turn_back().await,
     }
 }
