@@ -46,6 +46,7 @@ macro_rules! cases {
 cases!(
     begin::many_at_once_open_one_store,
     begin::numbers_only_grow_and_have_no_gaps,
+    begin::what_is_taken_back_leaves_no_gap,
     begin::a_request_that_comes_again_is_known,
     begin::what_was_asked_comes_back_unchanged,
     begin::the_clock_is_right,

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use windlass_store::{Begun, NewTransaction, Store};
+use windlass_model::release::Effect;
+use windlass_store::{Begun, ChangeError, NewTransaction, Store};
 
-use super::{begin, install_of};
+use super::{begin, install_of, name};
 use crate::Place;
 
 pub(crate) async fn many_at_once_open_one_store(place: Place) {
@@ -53,6 +54,35 @@ pub(crate) async fn numbers_only_grow_and_have_no_gaps(place: Place) {
     assert_eq!(numbers, (1..=80).collect());
     let ids: BTreeSet<_> = all.iter().map(|t| t.id.clone()).collect();
     assert_eq!(ids.len(), 80);
+}
+
+/// Many are begun in one transaction of the database; what one of them wrote is taken back alone, its number too.
+pub(crate) async fn what_is_taken_back_leaves_no_gap(place: Place) {
+    let store = place.open().await;
+    let begun: Vec<_> = (0..64)
+        .map(|n| {
+            let (store, mut new) = (store.clone(), install_of("p"));
+            if n % 2 == 0 {
+                new.effects.push(Effect::Lock {
+                    environment: name("prod"),
+                    target: name("web"),
+                });
+            }
+            tokio::spawn(async move { store.begin(new).await })
+        })
+        .collect();
+    let (mut numbers, mut refused) = (BTreeSet::new(), 0);
+    for begun in begun {
+        match begun.await.unwrap() {
+            Ok(begun) => assert!(numbers.insert(begun.into_transaction().sequence)),
+            Err(ChangeError::Busy { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    // one has the lock
+    assert_eq!((numbers.len(), refused), (33, 31));
+    assert_eq!(numbers, (1..=33).collect());
+    assert_eq!(begin(&store, install_of("p")).await.sequence, 34);
 }
 
 pub(crate) async fn a_request_that_comes_again_is_known(place: Place) {
