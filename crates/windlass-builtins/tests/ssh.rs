@@ -219,10 +219,11 @@ async fn what_a_server_announces_is_answered() {
 /// A program that ends right afterwards must not look like a lost link to the hosts.
 #[test]
 fn every_host_is_told_goodbye_before_the_program_ends() {
-    let (inner, outer) = (sshd(&SshdOptions::default()), sshd(&SshdOptions::default()));
+    let [inner, outer, seen] = [(); 3].map(|()| sshd(&SshdOptions::default()));
     let config = outer.file("chain_config");
     let behind = inner.host_block("inner", "  ProxyJump outer\n");
-    std::fs::write(&config, behind + &outer.host_block("outer", "")).unwrap();
+    let direct = outer.host_block("outer", "") + &seen.host_block("seen", "");
+    std::fs::write(&config, behind + &direct).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -235,9 +236,10 @@ fn every_host_is_told_goodbye_before_the_program_ends() {
             talk.close().await;
         }
         all.close().await;
+        assert!(all.scan_keys(&[name("seen")]).await[0].1.is_ok());
     });
     drop(runtime);
-    for sshd in [inner, outer] {
+    for sshd in [inner, outer, seen] {
         let end = Instant::now() + Duration::from_secs(20);
         while !sshd.log().contains("Received disconnect") {
             assert!(Instant::now() < end, "{}", sshd.log());

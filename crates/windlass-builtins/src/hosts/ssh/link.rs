@@ -33,6 +33,8 @@ const OPEN_URGENT: Duration = Duration::from_secs(5);
 const ALIVE: Duration = Duration::from_secs(30);
 /// How long the other side may take to close a channel that we closed.
 const CLOSE: Duration = Duration::from_secs(10);
+/// How long a goodbye may take until it is on its way, and until what it goes through has passed it on.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// What lets us in, what it showed, and the connection that it goes through.
 pub(super) type Ready = (Handle<HostKey>, Look, Option<Arc<Link>>);
@@ -71,16 +73,12 @@ impl Link {
         self.through.as_ref().map_or(0, |link| 1 + link.jumps())
     }
 
-    /// Says goodbye, and waits until that is on its way: the host would take it for a lost link if this process ended before.
+    /// Says [`goodbye`], and waits until it has come past what it goes through.
     pub(crate) async fn close(&self) {
-        let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "");
-        if goodbye.await.is_err() {
-            return;
-        }
-        self.look.over().await;
+        goodbye(&self.handle, &self.look).await;
         if let Some(through) = &self.through {
             // what answers has passed on what it was given before
-            through.clone().answer().await;
+            let _ = tokio::time::timeout(GOODBYE, through.clone().answer()).await;
         }
     }
 
@@ -201,6 +199,17 @@ impl Link {
             }
         }
     }
+}
+
+/// Says goodbye, and waits until that is on its way: the host would take it for a lost link if this process ended before.
+pub(super) async fn goodbye(handle: &Handle<HostKey>, look: &Look) {
+    let said = async {
+        let saying = handle.disconnect(Disconnect::ByApplication, "", "");
+        if saying.await.is_ok() {
+            look.over().await;
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE, said).await;
 }
 
 /// Why a channel did not open.

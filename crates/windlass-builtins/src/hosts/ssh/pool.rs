@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use russh::Disconnect;
 use russh::client::Handle;
 use windlass_engine::host::{HostError, HostErrorKind};
 use windlass_model::ids::HostName;
@@ -19,7 +18,7 @@ use super::config::{HostConfig, SshConfig};
 use super::connect::{self, Ask, Known};
 use super::host_key::{self, HostKey, Scanned};
 use super::known_files::KnownFiles;
-use super::link::{Link, Open, OverSsh, Ready};
+use super::link::{Link, Open, OverSsh, Ready, goodbye};
 use super::listened::Listened;
 use crate::hosts::HostsOptions;
 use crate::hosts::transport::{Duplex, Transport};
@@ -28,8 +27,6 @@ use crate::hosts::transport::{Duplex, Transport};
 const JUMPS: usize = 8;
 /// Hosts whose keys are looked at at once.
 const LOOKS: usize = 128;
-/// How long saying goodbye to all may take.
-const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How a host is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,13 +194,10 @@ impl Ssh {
             .filter_map(|place| place.slot.try_lock().ok()?.link.take());
         let mut links: Vec<_> = made.collect();
         links.sort_by_key(|link| Reverse(link.jumps()));
-        let goodbyes = async {
-            // those first that say it by way of others
-            for beside in links.chunk_by(|a, b| a.jumps() == b.jumps()) {
-                futures_util::future::join_all(beside.iter().map(|link| link.close())).await;
-            }
-        };
-        let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+        // those first that say goodbye by way of others
+        for beside in links.chunk_by(|a, b| a.jumps() == b.jumps()) {
+            futures_util::future::join_all(beside.iter().map(|link| link.close())).await;
+        }
     }
 
     async fn look_at(
@@ -246,7 +240,7 @@ impl Ssh {
                 }
                 (Some(seen), handle) => {
                     if let Ok(handle) = handle {
-                        let _ = handle.disconnect(Disconnect::ByApplication, "", "").await;
+                        goodbye(&handle, &look).await;
                     }
                     return Ok((key, known, seen));
                 }
