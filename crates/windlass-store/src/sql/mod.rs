@@ -6,6 +6,7 @@
 pub(crate) mod database;
 pub(crate) mod dialect;
 mod fault;
+mod numbers;
 mod pools;
 pub(crate) mod session;
 pub(crate) mod value;

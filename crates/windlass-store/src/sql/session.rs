@@ -12,7 +12,8 @@ use windlass_model::release::Micros;
 
 use super::dialect::Dialect;
 use super::fault;
-use super::value::{Value, values};
+use super::numbers::Numbers;
+use super::value::Value;
 use crate::error::StoreError;
 
 /// A connection. Each statement has a time limit. One that is dropped within a transaction is closed, so what it wrote
@@ -23,19 +24,11 @@ pub(crate) struct Session {
     /// Whether the next user could not trust it.
     spoilt: bool,
     /// Once asked for, until the transaction ends.
-    numbers: Option<Numbers>,
-    /// As it was at the mark.
+    pub(super) numbers: Option<Numbers>,
+    /// As they were at the mark.
     marked: Option<Numbers>,
     /// When this transaction asked for the time.
-    asked_at: Option<Micros>,
-}
-
-/// The numbers of transactions, given out by who has the row of `meta`. Many are given out in one transaction of the database, which
-/// reads and writes the last of them once.
-#[derive(Clone, Copy)]
-struct Numbers {
-    last: i64,
-    written: i64,
+    pub(super) asked_at: Option<Micros>,
 }
 
 enum Link {
@@ -234,28 +227,6 @@ impl Session {
         Ok(*self.asked_at.insert(now))
     }
 
-    /// The number of the last transaction of a client, and about now. Until this transaction of the database ends it is the only one
-    /// that gives out numbers.
-    pub(crate) async fn last_number(&mut self) -> Result<(i64, Micros), StoreError> {
-        if let Some(numbers) = self.numbers {
-            return Ok((numbers.last, self.about_now().await?));
-        }
-        let row = self.row_and_now("sequence", "FROM meta {lock}").await?;
-        let (row, now) = row.ok_or_else(|| StoreError::Corrupt("meta has no row".into()))?;
-        let last = row.int("sequence")?;
-        let written = last;
-        self.numbers = Some(Numbers { last, written });
-        // whoever had the row before may have had it for long
-        Ok((last, *self.asked_at.insert(now)))
-    }
-
-    /// Gives out the one after [`Session::last_number`].
-    pub(crate) fn give_out(&mut self, number: i64) {
-        if let Some(numbers) = &mut self.numbers {
-            numbers.last = number;
-        }
-    }
-
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
         self.spoilt = true;
@@ -282,10 +253,7 @@ impl Session {
 
     /// Keeps what was written.
     pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
-        if let Some(numbers) = self.numbers.take().filter(|n| n.last != n.written) {
-            let sql = "UPDATE meta SET sequence = ? WHERE only_row = 1";
-            self.execute(sql, values![numbers.last]).await?;
-        }
+        self.write_numbers().await?;
         self.plain("COMMIT").await?;
         self.spoilt = false;
         Ok(())
