@@ -18,7 +18,7 @@ PYTHON = {
     "asyncssh": ["asyncssh==2.24.1"],
 }
 DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "nginx": "nginx-light", "curl": "curl", "tar": "tar", "xargs": "findutils",
-          "wrk": "wrk", "psql": "postgresql"}
+          "wrk": "wrk", "openssl": "openssl", "psql": "postgresql"}
 
 
 def find(program):

@@ -57,11 +57,12 @@ def large(bench, part):
     places = Places(bench, addresses)
     source = Path("/dev/shm/windlass-bench-source/release.bin")
     source.parent.mkdir(exist_ok=True)
+    digest = hashlib.sha256()
     with open(source, "wb") as file:
         for _ in range(MB):
-            file.write(os.urandom(1 << 20))
-    with open(source, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+            chunk = os.urandom(1 << 20)
+            digest.update(chunk)
+            file.write(chunk)
     config, listed = bench.hosts.file("ssh_config"), bench.list_of(addresses)
     size = MB << 20
     tasks = {"name": "Bench", "stages": [{"name": "Files", "concurrency": 10, "tasks": [
@@ -89,7 +90,7 @@ def large(bench, part):
             prepare=places.clear, check=places.all_have("release.bin", size),
         ),
         bench.russh(
-            "bare russh, verified", addresses, "put", str(source), str(places.base), str(256 * 1024), digest,
+            "bare russh, verified", addresses, "put", str(source), str(places.base), str(256 * 1024), digest.hexdigest(),
             prepare=places.clear, check=places.all_have("release.bin", size),
         ),
         bench.shell(
